@@ -1,0 +1,121 @@
+"""The `vdeploy` command: the list of its sub-commands, and the one place where errors become exit codes.
+
+Exit codes: 0 ok, 1 user error, 2 a gate was missed, 3 internal error, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from vacc_deploy.errors import VdeployError
+from vacc_deploy.version import __version__
+
+# Command name → (module under vacc_deploy.cli, one-line help). A command's module is imported only when
+# it runs, so that `vdeploy --help` stays instant.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "models": ("models", "List the model recipes with parameters, MACs, variants and licences."),
+    "export": ("export", "Write a model as ONNX and TorchScript, and prove both equal to PyTorch."),
+    "npz": ("npz", "Turn a folder of images into npz files and a datalist."),
+    "check": ("check", "Lint build YAMLs and vdsp JSONs, pre-flight models, compare pre-processing."),
+    "compile": ("compile", "Compile a build YAML or an ONNX file into an fp16 or int8 artifact."),
+    "run": ("run", "Run an artifact on images, or a build YAML over its dataset."),
+    "bench": ("bench", "Measure latency and throughput with vamp's flags and fields."),
+    "eval": ("eval", "Score an artifact by PSNR and SSIM under its model's protocol."),
+    "diff": ("diff", "Compare an artifact with its float model, layer by layer."),
+    "inspect": ("inspect", "Show an artifact's run stream, configuration and why each layer has its precision."),
+    "verify": ("verify", "Check an artifact's digests and replay its stored test vectors."),
+    "report": ("report", "Write a self-contained HTML report about an artifact."),
+    "vsx": ("vsx", "Run a vaststreamx script unchanged on the emulated run stream."),
+}  # fmt: skip
+
+
+_USAGE_ERROR = 2  # typer's exit code for a wrong flag; ours for "gate missed", so it becomes 1
+_INTERNAL_ERROR = 3
+_INTERRUPTED = 130
+
+
+def help_text() -> str:
+    """The text of `vdeploy --help`."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"vdeploy {__version__}: compile networks for VACC cards and run the artifacts on this CPU.",
+            "",
+            "Usage: vdeploy [--debug] COMMAND [ARGS]...    (vdeploy COMMAND --help for its flags)",
+            "",
+            "Commands:",
+            *lines,
+        ]
+    )
+
+
+def run_command(name: str, arguments: Sequence[str]) -> int:
+    """Run one sub-command and return its exit code; a `VdeployError` passes through.
+
+    A command's module offers `app`, a typer application with one command, and may offer
+    `rewrite_arguments` for spellings that typer cannot express.
+    """
+    module = importlib.import_module(f"vacc_deploy.cli.{COMMANDS[name][0]}")
+    if hasattr(module, "rewrite_arguments"):
+        arguments = module.rewrite_arguments(list(arguments))
+    try:
+        module.app(args=list(arguments), prog_name=f"vdeploy {name}")
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        return 1 if code == _USAGE_ERROR else code
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the `vdeploy` script; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = bool(os.environ.get("VDEPLOY_DEBUG"))
+    if arguments[:1] == ["--debug"]:
+        debug, arguments = True, arguments[1:]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(help_text())
+        return 0
+    if arguments[0] == "--version":
+        print(__version__)
+        return 0
+    name, rest = arguments[0], arguments[1:]
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else "vdeploy --help lists the commands"
+        print(f"error[E002]: unknown command '{name}'\n  = next: {hint}", file=sys.stderr)
+        return 1
+    if name != "vsx" and "--debug" in rest:  # a vaststreamx script keeps its own flags
+        debug = True
+        rest.remove("--debug")
+    try:
+        return run_command(name, rest)
+    except VdeployError as error:
+        if debug:
+            traceback.print_exc()
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted: nothing half-written was left behind", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        print(
+            f"error[E999]: internal error: {type(error).__name__}: {error}\n"
+            "  = next: run the command with --debug and report the traceback",
+            file=sys.stderr,
+        )
+        return _INTERNAL_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())
