@@ -1,0 +1,74 @@
+"""Addressing planes: interior coordinates, rows in parallel, and the halo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tvm.tirx.script import builder as T
+
+from vacc_deploy.lowering.kernels.isa.function import argument
+from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, load, store
+from vacc_deploy.lowering.plane import Plane
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneBuffer:
+    """A plane and the TIR buffer that holds it.
+
+    Coordinates are interior ones: (0, 0) is the first pixel of the picture, and negative ones are its halo.
+    """
+
+    plane: Plane
+    buffer: Buffer
+
+    def index(self, n: Expr, block: Expr, y: Expr, x: Expr, channel: Expr = 0) -> tuple[Expr, ...]:
+        """Buffer index of channel `channel` of channel block `block` at pixel (y, x) of picture `n`."""
+        return (n, block, y + self.plane.halo.top, x + self.plane.halo.left, channel)
+
+    def load(self, n: Expr, block: Expr, y: Expr, x: Expr, channel: Expr = 0, *, lanes: int = 1) -> Expr:
+        """`lanes` channels of one pixel (and of the pixels to its right, where they exceed the block)."""
+        return load(self.buffer, self.index(n, block, y, x, channel), lanes)
+
+    def store(self, n: Expr, block: Expr, y: Expr, x: Expr, channel: Expr, value: Expr) -> None:
+        """Writes a vector of channels of one pixel."""
+        store(self.buffer, self.index(n, block, y, x, channel), value)
+
+
+def plane_argument(name: str, plane: Plane) -> PlaneBuffer:
+    """Declares the next kernel argument: a plane."""
+    return PlaneBuffer(plane, argument(name, plane.shape, plane.dtype))
+
+
+@contextmanager
+def parallel_rows(batch: int, rows: int) -> Iterator[tuple[Expr, Expr]]:
+    """A parallel loop over `rows` rows of each of `batch` pictures; yields (picture, row).
+
+    TVM gives every thread one contiguous strip of iterations.
+    """
+    with T.parallel(0, batch * rows) as i:
+        yield (0, i) if batch == 1 else (T.floordiv(i, rows), T.floormod(i, rows))
+
+
+def write_side_halo(target: PlaneBuffer, n: Expr, block: Expr, y: Expr) -> None:
+    """Fills the halo pixels left and right of interior row `y` of one channel block."""
+    plane = target.plane
+    value = constant(plane.fill, plane.dtype, plane.block)
+    for x in (*range(-plane.halo.left, 0), *range(plane.width, plane.width + plane.halo.right)):
+        target.store(n, block, y, x, 0, value)
+
+
+def write_end_halo(target: PlaneBuffer) -> None:
+    """Fills the halo rows above and below the picture, corners included; opens its own parallel loop."""
+    plane = target.plane
+    top, bottom = plane.halo.top, plane.halo.bottom
+    if top + bottom == 0:
+        return
+    value = constant(plane.fill, plane.dtype, plane.block)
+    with T.parallel(0, plane.batch * plane.blocks) as i:
+        for y in (*range(top), *range(top + plane.height, plane.rows)):
+            with T.serial(0, plane.columns) as x:
+                store(
+                    target.buffer, (T.floordiv(i, plane.blocks), T.floormod(i, plane.blocks), y, x, 0), value
+                )
