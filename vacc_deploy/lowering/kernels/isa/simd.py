@@ -73,6 +73,10 @@ class Simd(ABC):
     def dot2(self, acc: Expr, a: Expr, b: Expr) -> Expr:
         """``acc[l] + a[2l]·b[2l] + a[2l+1]·b[2l+1]`` of int16 vectors; int32 lanes that wrap around."""
 
+    def lookup(self, table: Buffer, codes: Expr) -> Expr:
+        """``table[codes]`` of a uint8 table (256,) and int32 lanes 0…255, as int32 lanes."""
+        return cast(table[(codes,)], "int32")
+
     def to_int(self, value: Expr) -> Expr:
         """Float32 lanes rounded to int32, ties to even; every lane must lie within ±2^22.
 
@@ -107,6 +111,17 @@ class Avx512Vnni(Simd):
 
     def dot2(self, acc: Expr, a: Expr, b: Expr) -> Expr:  # noqa: D102
         return intrinsic("int32x16", "llvm.x86.avx512.vpdpwssd.512", acc, a, b)
+
+    def lookup(self, table: Buffer, codes: Expr) -> Expr:  # noqa: D102
+        # The table is 64 words of 4 codes in 4 registers: two permutes find the word, a shift the code.
+        words = [reinterpret(load(table, (64 * part,), 64), "int32x16") for part in range(4)]
+        codes = let(codes)
+        word = let(codes >> constant(2, "int32", 16))
+        permute = "llvm.x86.avx512.vpermi2var.d.512"
+        below, above = (intrinsic("int32x16", permute, words[i], word, words[i + 1]) for i in (0, 2))
+        found = tirx.Select(codes < constant(128, "int32", 16), below, above)
+        shift = (codes & constant(3, "int32", 16)) << constant(3, "int32", 16)
+        return (found >> shift) & constant(255, "int32", 16)
 
     def to_int(self, value: Expr) -> Expr:  # noqa: D102
         nothing, every_lane = constant(0, "int32", 16), tirx.const(-1, "int16")

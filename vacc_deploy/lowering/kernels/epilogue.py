@@ -1,0 +1,171 @@
+"""What becomes of a convolution's int32 sums: requantise, activate, add a residual, store.
+
+    q = clamp(round_half_even(f32(acc) · m) + z, low, high)                 uint8 target
+    q = table[q]                                                            where a table is fused
+    y = clamp(round_half_even(f32((q − z)·a + (r − z_r)·b) · 2^-k) + z_y)   where a residual r is fused
+    y = f16(f32(acc) · m)                                                   float16 target
+
+Each step is exactly the operator of `runtime.reference` that it replaces, so fusing never changes a byte.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from vacc_deploy.lowering.kernels.isa.function import argument
+from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer, plane_argument
+from vacc_deploy.lowering.kernels.isa.requantize import requantize, to_codes, to_half
+from vacc_deploy.lowering.kernels.isa.simd import Simd
+from vacc_deploy.lowering.kernels.isa.vector import (
+    Buffer,
+    Expr,
+    cast,
+    clamp,
+    constant,
+    literal,
+    load,
+    splat,
+    take,
+)
+from vacc_deploy.lowering.plane import Plane
+from vacc_deploy.runtime.reference.add import AddFactors
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """A second operand that is added to the result.
+
+    Attributes:
+        source: uint8 plane of the operand, same picture and channels as the target.
+        low: Smallest code of the sum.
+        high: Largest code of the sum.
+    """
+
+    source: Plane
+    low: int = 0
+    high: int = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Epilogue:
+    """The steps after the sum; the numbers they work with are packed by `pack_epilogue`.
+
+    Attributes:
+        zero_point: Code of 0 of the requantised result; the target's own unless a residual follows.
+        low: Smallest code of the requantised result (the zero point where a ReLU is fused).
+        high: Largest code.
+        table: ``shared`` maps every code through one 256-entry table, ``per_channel`` through its channel's.
+        residual: Adds another plane afterwards. The table's output, if any, has `table_zero_point`.
+        table_zero_point: Code of 0 after the table; equals `zero_point` without one.
+    """
+
+    zero_point: int = 0
+    low: int = 0
+    high: int = 255
+    table: Literal["none", "shared", "per_channel"] = "none"
+    table_zero_point: int = 0
+    residual: Residual | None = None
+
+
+def pack_epilogue(
+    epilogue: Epilogue,
+    channels: int,
+    multiplier: Array,
+    table: Array | None = None,
+    residual: AddFactors | None = None,
+) -> dict[str, Array]:
+    """Packs the epilogue's numbers, in argument order.
+
+    Args:
+        epilogue: The steps.
+        channels: Channels that the kernel computes, padding included.
+        multiplier: float32 (C,), ``m_c``.
+        table: uint8 (256,) for ``shared``, (C, 256) for ``per_channel``.
+        residual: The factors of the fused addition, the convolution being its first operand.
+    """
+    params: dict[str, Array] = {"multiplier": np.zeros(channels, np.float32)}
+    params["multiplier"][: multiplier.size] = multiplier
+    if epilogue.table != "none":
+        if table is None:
+            raise ValueError("the epilogue has a table, but none was given")
+        rows = np.zeros((channels if epilogue.table == "per_channel" else 1, 256), np.uint8)
+        rows[: table.reshape(-1, 256).shape[0]] = table.reshape(-1, 256)
+        params["table"] = rows.reshape(-1)
+    if epilogue.residual is not None:
+        if residual is None:
+            raise ValueError("the epilogue adds a residual, but its multipliers were not given")
+        params["residual_factors"] = np.array([residual.a, residual.b], np.int32)
+        params["residual_scale"] = np.array([residual.m], np.float32)
+    return params
+
+
+class EpilogueWriter:
+    """Emits an `Epilogue` for vectors of ``simd.lanes`` output channels.
+
+    Construct it between the kernel's weight and target arguments: it declares its own parameters there, in
+    the order of `pack_epilogue`. The residual's plane is an input and comes before all parameters.
+    """
+
+    def __init__(self, simd: Simd, epilogue: Epilogue, channels: int, residual: PlaneBuffer | None) -> None:
+        self.simd = simd
+        self.epilogue = epilogue
+        self.residual = residual
+        self.multiplier = argument("multiplier", (channels,), "float32")
+        self.table: Buffer = None
+        if epilogue.table != "none":
+            rows = channels if epilogue.table == "per_channel" else 1
+            self.table = argument("table", (rows * 256,), "uint8")
+        if residual is not None:
+            self.factors = argument("residual_factors", (2,), "int32")
+            self.scale = argument("residual_scale", (1,), "float32")
+
+    def store(self, target: PlaneBuffer, acc: Expr, vector: Expr, n: Expr, y: Expr, x: Expr) -> None:
+        """Finishes the sums of output channels ``vector · lanes …`` of one pixel and stores them."""
+        lanes, block = self.simd.lanes, target.plane.block
+        per_block = max(1, block // lanes)
+        position = (n, vector // per_block, y, x, vector % per_block * lanes)
+        if target.plane.dtype == "float16":
+            value = to_half(acc, load(self.multiplier, (vector * lanes,), lanes))
+        else:
+            value = to_codes(self._codes(target, acc, vector, position))
+        target.store(*position, value if block >= lanes else take(value, range(block)))
+
+    def _codes(self, target: PlaneBuffer, acc: Expr, vector: Expr, position: tuple[Expr, ...]) -> Expr:
+        """The final codes as int32 lanes."""
+        simd, lanes, steps = self.simd, self.simd.lanes, self.epilogue
+        multiplier = load(self.multiplier, (vector * lanes,), lanes)
+        codes = requantize(simd, acc, multiplier, steps.zero_point, low=steps.low, high=steps.high)
+        zero_point = steps.zero_point
+        if steps.table == "shared":
+            codes, zero_point = simd.lookup(self.table, codes), steps.table_zero_point
+        elif steps.table == "per_channel":
+            rows = splat(vector * (lanes * 256), lanes) + literal([lane * 256 for lane in range(lanes)])
+            codes, zero_point = cast(self.table[(rows + codes,)], "int32"), steps.table_zero_point
+        if self.residual is None or steps.residual is None:
+            return codes
+        n, block, y, x, channel = position
+        count = min(lanes, target.plane.block)
+        other = self.residual.load(n, block, y, x, channel, lanes=count)
+        if count < lanes:  # the plane's block is narrower than a vector
+            other = take(other, [lane % count for lane in range(lanes)])
+        ours = (codes - constant(zero_point, "int32", lanes)) * splat(self.factors[0], lanes)
+        fill = self.residual.plane.fill
+        theirs = (cast(other, "int32") - constant(fill, "int32", lanes)) * splat(self.factors[1], lanes)
+        limits = steps.residual
+        real = clamp(
+            cast(ours + theirs, "float32") * splat(self.scale[0], lanes),
+            limits.low - target.plane.fill,
+            limits.high - target.plane.fill,
+        )
+        return simd.to_int(real) + constant(target.plane.fill, "int32", lanes)
+
+
+def residual_argument(epilogue: Epilogue) -> PlaneBuffer | None:
+    """Declares the residual's plane, if there is one, as the next argument."""
+    return None if epilogue.residual is None else plane_argument("residual", epilogue.residual.source)

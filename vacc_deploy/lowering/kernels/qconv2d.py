@@ -1,0 +1,97 @@
+"""int8 convolution: uint8 plane × int8 weights → uint8 or float16 plane, exact on every target.
+
+    acc = Σ (q_x − z_x)·q_w + b        int32
+    y   = the epilogue of acc          see `epilogue`
+
+One algorithm per file; this one chooses and packs. All of them compute the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from vacc_deploy.lowering.kernels.epilogue import Epilogue, Residual, pack_epilogue
+from vacc_deploy.lowering.kernels.isa.simd import simd_of
+from vacc_deploy.lowering.kernels.kernel import Kernel
+from vacc_deploy.lowering.kernels.qconv2d_direct import choose_tile, emit_direct, pack_direct, vectors_of
+from vacc_deploy.lowering.kernels.qconv2d_spec import QConv2dSpec, check_sums, fold_zero_point, pad_channels
+from vacc_deploy.lowering.target import Target
+from vacc_deploy.runtime.reference.add import AddFactors
+
+__all__ = ["Epilogue", "QConv2dSpec", "Residual", "build", "emit", "pack"]
+
+Array: TypeAlias = npt.NDArray[Any]
+Algorithm = Literal["direct"]
+
+
+def choose_algorithm(spec: QConv2dSpec, target: Target, weights: Array, bias: Array) -> Algorithm:
+    """The fastest algorithm that is exact for these weights."""
+    return "direct"
+
+
+def emit(spec: QConv2dSpec, target: Target, algorithm: Algorithm = "direct") -> Any:
+    """The ``PrimFunc``: source, [residual], the parameters of `pack`, target. Equal arguments share one."""
+    return emit_direct(spec, target)
+
+
+def pack(
+    spec: QConv2dSpec,
+    target: Target,
+    weights: Array,
+    bias: Array,
+    multiplier: Array,
+    *,
+    table: Array | None = None,
+    residual: AddFactors | None = None,
+    algorithm: Algorithm = "direct",
+) -> Mapping[str, Array]:
+    """Parameters in argument order; arguments as in `build`."""
+    simd = simd_of(target)
+    vectors = vectors_of(simd, spec.target.channels)
+    channels = vectors * simd.lanes
+    folded = fold_zero_point(weights, bias, spec.source.fill)
+    return {
+        "weights": pack_direct(spec, simd, choose_tile(simd, spec.target.width, vectors), weights),
+        "bias": pad_channels(folded, 0, channels),
+        **pack_epilogue(spec.epilogue, channels, multiplier, table, residual),
+    }
+
+
+def build(
+    spec: QConv2dSpec,
+    target: Target,
+    weights: Array,
+    bias: Array | None,
+    multiplier: Array,
+    *,
+    table: Array | None = None,
+    residual: AddFactors | None = None,
+) -> Kernel:
+    """Code and constants of one convolution.
+
+    Args:
+        spec: Geometry and epilogue.
+        target: The CPU to compile for.
+        weights: int8 (C_out, C_in, kH, kW).
+        bias: int32 (C_out,), in units of ``s_x · s_w[c]``; None is 0.
+        multiplier: float32 (C_out,): ``f32(f32(s_x·s_w[c]) / s_y)``, or ``f32(s_x·s_w[c])`` to float16.
+        table: uint8 (256,) or (C_out, 256), as the epilogue says.
+        residual: Factors of the epilogue's addition, the convolution being its first operand.
+
+    Returns:
+        The kernel; its inputs are the source plane and, if the epilogue adds one, the residual's plane.
+
+    Raises:
+        ModelError: The sums could overflow int32.
+    """
+    bias = np.zeros(weights.shape[0], np.int32) if bias is None else bias
+    check_sums(weights, bias, spec.source.fill)
+    algorithm = choose_algorithm(spec, target, weights, bias)
+    params = pack(
+        spec, target, weights, bias, multiplier, table=table, residual=residual, algorithm=algorithm
+    )
+    return Kernel(emit(spec, target, algorithm), params, spec.macs)
