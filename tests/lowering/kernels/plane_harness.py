@@ -1,0 +1,76 @@
+"""Runs a kernel on NumPy arrays and checks the halo and unused channels that it must write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tvm
+
+from vacc_deploy.lowering.kernels.kernel import Kernel
+from vacc_deploy.lowering.plane import Halo, Plane
+from vacc_deploy.lowering.target import TARGETS, Target, resolve_target
+
+NATIVE = resolve_target("native")
+RUNNABLE = [name for name, target in TARGETS.items() if target.runs_on(NATIVE.requires)]
+BOTH_SIDES = Halo(1, 2, 3, 1)
+
+
+def to_plane(array: np.ndarray, plane: Plane, *, junk: int | None = None) -> np.ndarray:
+    """NCHW → the plane's memory. `junk` fills halo and unused channels instead of the plane's fill value."""
+    stored = np.full(plane.shape, plane.fill if junk is None else junk, plane.dtype)
+    top, left = plane.halo.top, plane.halo.left
+    inside = stored[:, :, top : top + plane.height, left : left + plane.width]
+    for channel in range(plane.channels):
+        inside[:, channel // plane.block, :, :, channel % plane.block] = array[:, channel]
+    return stored
+
+
+def from_plane(stored: np.ndarray, plane: Plane) -> np.ndarray:
+    """The NCHW interior of a plane's memory; everything else must hold the fill value."""
+    top, left = plane.halo.top, plane.halo.left
+    inside = stored[:, :, top : top + plane.height, left : left + plane.width]
+    channels = [
+        inside[:, channel // plane.block, :, :, channel % plane.block] for channel in range(plane.channels)
+    ]
+    array = np.stack(channels, axis=1)
+    np.testing.assert_array_equal(to_plane(array, plane), stored, err_msg="halo or unused channels")
+    return array
+
+
+def run(
+    kernel: Kernel,
+    inputs: Sequence[np.ndarray],
+    outputs: Sequence[tuple[tuple[int, ...], Any]],
+    target: Target = NATIVE,
+) -> list[np.ndarray]:
+    """Compiles and calls a kernel; outputs start out full of junk, so that nothing may be left unwritten."""
+    spec: dict[str, Any] = {"kind": "llvm", "mcpu": target.mcpu, "mattr": list(target.mattr)}
+    name = str(kernel.func.attrs["global_symbol"])
+    module = tvm.tirx.build(tvm.IRModule({name: kernel.func}), target=tvm.target.Target(spec))
+    results = [tvm.runtime.tensor(np.full(shape, 77, dtype)) for shape, dtype in outputs]
+    arguments = [tvm.runtime.tensor(np.ascontiguousarray(a)) for a in (*inputs, *kernel.params.values())]
+    module[name](*arguments, *results)
+    return [result.numpy() for result in results]
+
+
+def run_to_plane(
+    kernel: Kernel, inputs: Sequence[np.ndarray], output: Plane, target: Target = NATIVE
+) -> np.ndarray:
+    """Calls a kernel with one output plane and returns its checked NCHW interior."""
+    return from_plane(run(kernel, inputs, [(output.shape, output.dtype)], target)[0], output)
+
+
+def codes(plane: Plane, seed: int = 0) -> np.ndarray:
+    """Random NCHW codes with both ends of the range among them."""
+    shape = (plane.batch, plane.channels, plane.height, plane.width)
+    array = np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+    array.flat[0], array.flat[-1] = 0, 255
+    return array
+
+
+def floats(plane: Plane, seed: int = 0, spread: float = 3.0) -> np.ndarray:
+    """Random NCHW values of the plane's float type."""
+    shape = (plane.batch, plane.channels, plane.height, plane.width)
+    return np.random.default_rng(seed).normal(0, spread, shape).astype(plane.dtype)

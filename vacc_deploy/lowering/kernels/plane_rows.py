@@ -1,0 +1,162 @@
+"""Planes as flat rows: what every element-wise and data-moving kernel is written over.
+
+The interior of one row of one channel block is one contiguous run of ``width · block`` elements, whatever
+the halo, so an element-wise kernel needs no pixel loop: it walks runs. `written_rows` opens the parallel loop
+over the stored rows of the output and fills their halo; `vectors` walks one run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from vacc_deploy.lowering.kernels.isa.function import argument
+from vacc_deploy.lowering.kernels.isa.vector import (
+    Buffer,
+    Expr,
+    cast,
+    constant,
+    element_of,
+    lanes_of,
+    literal,
+    splat,
+    store,
+)
+from vacc_deploy.lowering.plane import Plane
+
+LANES = 64
+"""Elements that kernels handle at once: one cache line of codes; LLVM splits it into registers."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlatPlane:
+    """A plane argument and the one-dimensional view of its memory."""
+
+    plane: Plane
+    buffer: Buffer
+
+    def at(self, n: Expr, block: Expr, y: Expr, x: Expr = 0) -> Expr:
+        """Offset of pixel (y, x), halo pixels having negative coordinates, of one channel block."""
+        plane = self.plane
+        row = (n * plane.blocks + block) * plane.rows + y + plane.halo.top
+        return (row * plane.columns + x + plane.halo.left) * plane.block
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """An argument that is no plane: a dense row-major array."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def declare(**arguments: Plane | Plain | None) -> tuple[Any, ...]:
+    """Declares the kernel's arguments, in this order.
+
+    Returns:
+        A `FlatPlane` for every plane, a one-dimensional buffer for everything else, None for None.
+    """
+    buffers = {
+        name: argument(name, kind.shape, kind.dtype) for name, kind in arguments.items() if kind is not None
+    }
+    views: list[FlatPlane | Buffer | None] = []
+    for name, kind in arguments.items():
+        if kind is None:
+            views.append(None)
+            continue
+        flat = T.decl_buffer((math.prod(kind.shape),), kind.dtype, data=buffers[name].data, layout=None)
+        views.append(FlatPlane(kind, flat) if isinstance(kind, Plane) else flat)
+    return tuple(views)
+
+
+@contextmanager
+def written_rows(output: FlatPlane) -> Iterator[tuple[Expr, Expr, Expr]]:
+    """A parallel loop over the rows of `output`; yields (picture, channel block, interior row).
+
+    Halo rows and the halo at both ends of interior rows are filled here; the body writes the interior.
+    """
+    plane = output.plane
+    height, top, bottom = plane.height, plane.halo.top, plane.halo.bottom
+    with T.parallel(0, plane.batch * plane.blocks * plane.rows) as i:
+        line = T.floordiv(i, plane.rows) if plane.rows > 1 else i
+        n, block = (T.floordiv(line, plane.blocks), T.floormod(line, plane.blocks))
+        y = T.floormod(i, plane.rows) - top
+        if top + bottom == 0:
+            fill_side_halo(output, n, block, y)
+            yield n, block, y
+        else:
+            with T.If(tirx.all(y >= 0, y < height)):
+                with T.Then():
+                    fill_side_halo(output, n, block, y)
+                    yield n, block, y
+                with T.Else():
+                    fill_run(output, output.at(n, block, y, -plane.halo.left), plane.columns * plane.block)
+
+
+def fill_side_halo(output: FlatPlane, n: Expr, block: Expr, y: Expr) -> None:
+    """Fills the halo pixels at both ends of interior row `y`."""
+    plane = output.plane
+    fill_run(output, output.at(n, block, y, -plane.halo.left), plane.halo.left * plane.block)
+    fill_run(output, output.at(n, block, y, plane.width), plane.halo.right * plane.block)
+
+
+def fill_run(output: FlatPlane, start: Expr, count: int) -> None:
+    """Writes the plane's fill value to `count` elements."""
+    plane = output.plane
+
+    def fill(at: Expr, channel: int, lanes: int) -> None:
+        store(output.buffer, (start + at,), constant(plane.fill, plane.dtype, lanes))
+
+    vectors(count, plane.block, fill)
+
+
+def vectors(count: int, block: int, body: Callable[[Expr, int, int], None], *, lanes: int = LANES) -> None:
+    """Emits ``body(offset, channel, lanes)`` for a run of `count` elements.
+
+    Args:
+        count: A multiple of `block`.
+        block: Channels per block of the plane that the run lies in.
+        body: Emits the work on `lanes` elements from `offset` on, the first of which belongs to channel
+            `channel` of the block. Vectors that span several pixels start at channel 0.
+        lanes: Most elements at once, a power of two; the tail of a run takes smaller vectors.
+    """
+    if lanes < block:
+        with T.serial(0, count // block) as pixel:
+            for channel in range(0, block, lanes):
+                body(pixel * block + channel, channel, lanes)
+        return
+    full, done = divmod(count, lanes)[0], 0
+    if full == 1:
+        body(0, 0, lanes)
+    elif full:
+        with T.serial(0, full) as i:
+            body(i * lanes, 0, lanes)
+    done = full * lanes
+    while done < count:
+        chunk = 1 << ((count - done).bit_length() - 1)
+        body(done, 0, chunk)
+        done += chunk
+
+
+def only_live(value: Expr, plane: Plane, block: Expr, channel: int = 0) -> Expr:
+    """`value` where lanes belong to channels that exist, the plane's fill value elsewhere.
+
+    Args:
+        value: Lanes of the plane's dtype, or float32 lanes of a float plane.
+        plane: The plane that they are written to.
+        block: Index of the channel block.
+        channel: Channel of the block that the first lane belongs to.
+    """
+    if plane.channels % plane.block == 0:
+        return value
+    element, lanes = element_of(value), lanes_of(value)
+    counter = "uint8" if element == "uint8" else "int32"
+    channels = literal([(channel + lane) % plane.block for lane in range(lanes)], counter)
+    live = tirx.min(tirx.IntImm("int32", plane.channels) - block * plane.block, plane.block)
+    return T.Select(channels < splat(cast(live, counter), lanes), value, constant(plane.fill, element, lanes))
