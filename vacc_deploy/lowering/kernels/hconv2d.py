@@ -12,7 +12,6 @@ import functools
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from vacc_deploy.errors import ModelError
@@ -80,12 +79,12 @@ class Hconv2dSpec:
 
 def _method(spec: Hconv2dSpec, target: Target) -> Any:
     """The module that computes `spec` fastest."""
-    from vacc_deploy.lowering.kernels import hconv2d_direct
+    from vacc_deploy.lowering.kernels import hconv2d_direct, hconv2d_winograd
 
-    return hconv2d_direct
+    return hconv2d_winograd if hconv2d_winograd.applies(spec, target) else hconv2d_direct
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def emit(spec: Hconv2dSpec, target: Target) -> Any:
     """The ``PrimFunc`` ``hconv2d(x, [residual], weights, scale, bias, [slope], y)``; see `pack`."""
     return _method(spec, target).emit(spec, target)
