@@ -1,0 +1,109 @@
+"""ONNX or TorchScript in, one clean static ONNX model out."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+
+from vacc_deploy.errors import FileError, ModelError
+from vacc_deploy.frontend.fold_batchnorm import fold_batchnorm
+from vacc_deploy.frontend.simplify import normalise, simplify
+from vacc_deploy.frontend.static_shapes import set_input_shapes
+
+MIN_OPSET = 17
+
+
+def is_torchscript(path: Path) -> bool:
+    """Whether the file is a TorchScript archive; told by its contents, whatever it is called."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in name for name in archive.namelist())
+
+
+def clean(
+    model: onnx.ModelProto, inputs: Mapping[str, Sequence[int]] | None, where: str, *, fold: bool = True
+) -> ir.Model:
+    """Bring an ONNX model into the form that calibration and lowering read.
+
+    Args:
+        model: Any ONNX model; changed in place.
+        inputs: Input name → shape; None keeps the model's own static shapes.
+        where: The file, for messages.
+        fold: Fold BatchNormalization as well.
+
+    Returns:
+        Static shapes, constants folded, opset ≥ 17, all nodes named, metadata kept.
+
+    Raises:
+        ModelError: Shapes are missing or wrong, or the model is not valid.
+    """
+    set_input_shapes(model, inputs, where)
+    model = _raise_opset(model, where)
+    model = simplify(model, where)
+    model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    graph_model = normalise(model)
+    if fold and fold_batchnorm(graph_model):
+        graph_model = normalise(ir.serde.serialize_model(graph_model))
+    _require_static(graph_model, where)
+    return graph_model
+
+
+def _raise_opset(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
+    version = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
+    if version >= MIN_OPSET:
+        return model
+    try:
+        return onnx.version_converter.convert_version(model, MIN_OPSET)
+    except Exception as error:
+        raise ModelError(
+            f"the model uses opset {version} and cannot be converted to {MIN_OPSET}",
+            where=where,
+            why=str(error),
+            hint=f"export it again with opset_version={MIN_OPSET} or newer",
+        ) from error
+
+
+def _require_static(model: ir.Model, where: str) -> None:
+    loose = [
+        f"{node.name} ({node.op_type})"
+        for node in model.graph
+        for value in node.outputs
+        if value.shape is None or value.shape.is_dynamic()
+    ]
+    if loose:
+        raise ModelError(
+            f"the shape of {len(loose)} values cannot be known before running",
+            where=where,
+            why="first: " + ", ".join(loose[:5]),
+            hint="export the model at a fixed size",
+        )
+
+
+def load_model(path: Path | str, inputs: Mapping[str, Sequence[int]] | None = None) -> ir.Model:
+    """Read a network from an ONNX or TorchScript file.
+
+    Args:
+        path: The file.
+        inputs: Input name → static shape; TorchScript needs it, unless the file was written by
+            ``vdeploy export``.
+
+    Returns:
+        The network as `clean` describes.  ``metadata_props["vdeploy"]`` is what the export wrote.
+
+    Raises:
+        FileError: The file cannot be read.
+        ModelError: It is not a network that can be compiled.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileError("there is no such model file", where=str(path), hint="vdeploy export writes one")
+    if is_torchscript(path):
+        from vacc_deploy.frontend.convert_torchscript import convert
+
+        return clean(convert(path, inputs), inputs, str(path))
+    return clean(onnx.load_model(path), inputs, str(path))

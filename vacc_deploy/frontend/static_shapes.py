@@ -1,0 +1,85 @@
+"""Fixes the input shapes of an ONNX model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import onnx
+
+from vacc_deploy.errors import ErrorList, ModelError, VdeployError
+
+Shape = Sequence[int]
+
+
+def real_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """The inputs that a caller must feed; old files list their weights as inputs too."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in weights]
+
+
+def _declared(value: onnx.ValueInfoProto) -> list[int | str]:
+    dims = value.type.tensor_type.shape.dim
+    return [dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or "?") for dim in dims]
+
+
+def _text(shape: Sequence[int | str]) -> str:
+    return "[" + ", ".join(str(size) for size in shape) + "]"
+
+
+def set_input_shapes(model: onnx.ModelProto, shapes: Mapping[str, Shape] | None, where: str) -> None:
+    """Write static shapes into the model's inputs, in place.
+
+    Args:
+        model: The model; its inner shape annotations are dropped, to be inferred anew.
+        shapes: Input name → shape.  None or an input left out keeps a declared static shape.  A single
+            shape for a single input counts whatever it is called: configs and exporters often disagree.
+        where: The file, for messages.
+
+    Raises:
+        ModelError: An input of that name does not exist, a fixed dimension differs, or a shape is unknown.
+    """
+    inputs = real_inputs(model)
+    wanted = {name: list(shape) for name, shape in (shapes or {}).items()}
+    if len(inputs) == len(wanted) == 1:
+        wanted = {inputs[0].name: next(iter(wanted.values()))}
+    problems: list[VdeployError] = []
+    names = ", ".join(value.name for value in inputs)
+    for name in wanted.keys() - {value.name for value in inputs}:
+        problems.append(
+            ModelError(f"the model has no input '{name}'", where=where, why=f"its inputs are {names}")
+        )
+    for value in inputs:
+        declared = _declared(value)
+        shape = wanted.get(value.name, declared)
+        error = _check(value.name, declared, shape, where)
+        if error is not None:
+            problems.append(error)
+            continue
+        del value.type.tensor_type.shape.dim[:]
+        for size in shape:
+            value.type.tensor_type.shape.dim.add().dim_value = int(size)
+    if problems:
+        raise problems[0] if len(problems) == 1 else ErrorList(problems)
+    del model.graph.value_info[:]
+
+
+def _check(
+    name: str, declared: Sequence[int | str], shape: Sequence[int | str], where: str
+) -> ModelError | None:
+    unknown = [size for size in shape if not isinstance(size, int) or size < 1]
+    if unknown or not shape:
+        return ModelError(
+            f"input '{name}' has no static shape: {_text(shape)}",
+            where=where,
+            hint="give the shape in the build YAML under model.inputs, or export at a fixed size",
+        )
+    clash = len(declared) != len(shape) or any(
+        isinstance(own, int) and own > 0 and own != size for own, size in zip(declared, shape, strict=False)
+    )
+    if declared and clash:
+        return ModelError(
+            f"input '{name}' is {_text(declared)} in the model, but {_text(shape)} is asked for",
+            where=where,
+            hint="export the model at that size, or correct the shape in the build YAML",
+        )
+    return None

@@ -1,0 +1,113 @@
+"""TorchScript to ONNX: the only module outside ``export/`` that imports torch.
+
+Run as ``python -m vacc_deploy.frontend.torchscript FILE OUT SHAPES`` it converts one file, so that torch's
+memory, and whatever a foreign file makes torch do, stay in a process of their own.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnx
+import torch
+
+OPSET = 17
+METADATA_KEY = "vdeploy"
+METADATA_FILE = "vdeploy.json"  # the same document as an extra file inside the TorchScript archive
+
+
+def input_names(module: torch.jit.ScriptModule) -> list[str]:
+    """Names of the arguments of ``forward``, without ``self``."""
+    return [argument.name for argument in module.forward.schema.arguments[1:]]
+
+
+def to_onnx(
+    module: torch.jit.ScriptModule,
+    shapes: Sequence[Sequence[int]],
+    names: Sequence[str],
+    output_names: Sequence[str] = (),
+) -> onnx.ModelProto:
+    """Convert a traced or scripted module at fixed input shapes.
+
+    The older exporter is used because it alone reads TorchScript and names nodes by module path, which
+    is how people refer to layers.
+
+    Args:
+        module: In evaluation mode.
+        shapes: One shape per input; inputs are float32.
+        names: One name per input.
+        output_names: Names of the outputs; empty lets the exporter choose.
+    """
+    # Values are irrelevant to the export but must not divide by zero; nothing random.
+    examples = tuple(torch.full(tuple(shape), 0.5) for shape in shapes)
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # deprecation notes about the exporter that we need
+        torch.onnx.export(
+            module,
+            examples,
+            buffer,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(names),
+            output_names=list(output_names) or None,
+            do_constant_folding=True,
+        )
+    return onnx.load_model_from_string(buffer.getvalue())
+
+
+def load_module(path: Path) -> tuple[torch.jit.ScriptModule, str]:
+    """A TorchScript file as a frozen-parameter module on the CPU, and its metadata document or ``""``."""
+    extra = {METADATA_FILE: ""}
+    module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
+    module.eval()
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    document = extra[METADATA_FILE]
+    return module, document.decode() if isinstance(document, bytes) else document
+
+
+def convert_file(source: Path, target: Path, inputs: Mapping[str, Sequence[int]]) -> None:
+    """Convert the TorchScript file `source` to the ONNX file `target`.
+
+    Args:
+        source: TorchScript.
+        target: Receives the ONNX.
+        inputs: Input name → shape; matched to the arguments by name, or by position if no name fits.
+
+    Raises:
+        ValueError: The number of inputs differs.
+    """
+    module, document = load_module(source)
+    own = input_names(module)
+    if len(inputs) != len(own):
+        raise ValueError(f"the network takes {len(own)} inputs ({', '.join(own)}), {len(inputs)} shapes were given")
+    known = json.loads(document) if document else {}
+    outputs: list[str] = list(known.get("outputs", ()))
+    by_name = all(name in inputs for name in own)
+    order = own if by_name else list(inputs)
+    model = to_onnx(module, [inputs[name] for name in order], order, outputs)
+    if document:
+        onnx.helper.set_model_props(model, {METADATA_KEY: document})
+    onnx.save_model(model, target)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Entry point of the converting process: FILE OUT SHAPES-AS-JSON."""
+    torch.set_num_threads(1)
+    source, target, shapes = arguments
+    try:
+        convert_file(Path(source), Path(target), json.loads(shapes))
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
