@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from tvm.tirx.script import builder as T
 
 from vacc_deploy.lowering.kernels.isa.function import argument
 from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer, plane_argument
@@ -25,6 +26,7 @@ from vacc_deploy.lowering.kernels.isa.vector import (
     Expr,
     cast,
     clamp,
+    concat,
     constant,
     literal,
     load,
@@ -153,7 +155,7 @@ class EpilogueWriter:
         count = min(lanes, target.plane.block)
         other = self.residual.load(n, block, y, x, channel, lanes=count)
         if count < lanes:  # the plane's block is narrower than a vector
-            other = take(other, [lane % count for lane in range(lanes)])
+            other = concat([other] * (lanes // count))
         ours = (codes - constant(zero_point, "int32", lanes)) * splat(self.factors[0], lanes)
         fill = self.residual.plane.fill
         theirs = (cast(other, "int32") - constant(fill, "int32", lanes)) * splat(self.factors[1], lanes)
@@ -169,3 +171,23 @@ class EpilogueWriter:
 def residual_argument(epilogue: Epilogue) -> PlaneBuffer | None:
     """Declares the residual's plane, if there is one, as the next argument."""
     return None if epilogue.residual is None else plane_argument("residual", epilogue.residual.source)
+
+
+def fill_unused_channels(target: PlaneBuffer, epilogue: Epilogue, simd: Simd, n: Expr, y: Expr) -> None:
+    """Fills the channels of row `y` past the plane's last one, as far as the sums have not done so.
+
+    Padding channels have sums of 0, whose code is the zero point unless a table maps it or a clamp cuts it
+    off.
+    """
+    plane, lanes = target.plane, simd.lanes
+    keeps_zero = epilogue.table == "none" and epilogue.low <= epilogue.zero_point <= epilogue.high
+    done = -(-plane.channels // lanes) * lanes if keeps_zero else plane.channels
+    if done >= plane.blocks * plane.block:
+        return
+    block = plane.blocks - 1
+    first, end = done - block * plane.block, plane.block
+    with T.serial(0, plane.width) as x:
+        for channel in range(first, min(end, -(-first // lanes) * lanes)):
+            target.store(n, block, y, x, channel, constant(plane.fill, plane.dtype))
+        for channel in range(-(-first // lanes) * lanes, end, lanes):
+            target.store(n, block, y, x, channel, constant(plane.fill, plane.dtype, lanes))

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
-from vacc_deploy.lowering.kernels.epilogue import EpilogueWriter, residual_argument
+from vacc_deploy.lowering.kernels.epilogue import EpilogueWriter, fill_unused_channels, residual_argument
 from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function, read, register, write
 from vacc_deploy.lowering.kernels.isa.planes import (
     PlaneBuffer,
@@ -28,7 +28,7 @@ from vacc_deploy.lowering.kernels.isa.planes import (
     write_side_halo,
 )
 from vacc_deploy.lowering.kernels.isa.simd import Simd, simd_of
-from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, load
+from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, load
 from vacc_deploy.lowering.kernels.qconv2d_spec import QConv2dSpec, pad_channels
 from vacc_deploy.lowering.target import Target
 
@@ -157,16 +157,9 @@ class _Direct:
                 step(block, dy, dx, outer * unroll + inner)
 
     def fill_row(self, n: Expr, y: Expr) -> None:
-        """Writes what no sum goes to: whole vectors past the last channel, and the halo beside the row."""
-        plane, lanes = self.spec.target, self.simd.lanes
-        unused = range(self.vectors, plane.blocks * max(1, plane.block // lanes))
-        if unused:
-            per_block = plane.block // lanes
-            with T.serial(0, plane.width) as x:
-                for v in unused:
-                    value = constant(plane.fill, plane.dtype, lanes)
-                    self.target.store(n, v // per_block, y, x, v % per_block * lanes, value)
-        for block in range(plane.blocks):
+        """Writes what no sum goes to: channels past the last one, and the halo beside the row."""
+        fill_unused_channels(self.target, self.spec.epilogue, self.simd, n, y)
+        for block in range(self.spec.target.blocks):
             write_side_halo(self.target, n, block, y)
 
 
