@@ -1,0 +1,43 @@
+"""Datalists: text files that name one npz per line, as vamp reads and `vdeploy npz` writes them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from vacc_deploy.errors import DataError
+from vacc_deploy.safe_io import read_lines, write_text_atomic
+
+
+def read_datalist(path: Path, count: int | None = None) -> list[Path]:
+    """The files that a datalist names, in its order.
+
+    Empty lines and lines that start with ``#`` are skipped.  A relative name is looked up in the working
+    folder, then beside the datalist.
+
+    Raises:
+        FileError: The datalist cannot be read as text.
+        DataError: It names nothing, or files that do not exist (the first of them are listed).
+    """
+    names = [line.strip() for line in read_lines(path) if line.strip() and not line.lstrip().startswith("#")]
+    if not names:
+        raise DataError(f"the datalist '{path}' names no file", hint="one npz path per line")
+    files = [_locate(name, path.parent) for name in names[:count]]
+    missing = [name for name, file in zip(names, files, strict=False) if file is None]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of {len(files)} files of the datalist '{path}' do not exist",
+            why=", ".join(missing[:5]) + (" …" if len(missing) > 5 else ""),
+            hint="write the datalist again with `vdeploy npz`",
+        )
+    return [file for file in files if file is not None]
+
+
+def write_datalist(path: Path, files: Sequence[Path]) -> None:
+    """Write absolute paths, one per line, as vamp expects them."""
+    write_text_atomic(path, "".join(f"{os.path.abspath(file)}\n" for file in files))
+
+
+def _locate(name: str, folder: Path) -> Path | None:
+    return next((path for path in (Path(name), folder / name) if path.is_file()), None)

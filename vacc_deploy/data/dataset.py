@@ -1,0 +1,99 @@
+"""What a dataset is, and how a build YAML's dataset section becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from vacc_deploy.data.image_dataset import ImageDataset
+from vacc_deploy.data.npz_dataset import NpzDataset
+from vacc_deploy.data.process_ops import Pipeline
+from vacc_deploy.errors import DataError
+
+
+class Dataset(Protocol):
+    """Samples read one by one: ``{input name: array with batch axis}``, pictures as float32 NCHW."""
+
+    files: list[Path]
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]: ...
+
+
+class DatasetSettings(Protocol):
+    """The dataset section of a build YAML, as far as reading the data needs it."""
+
+    @property
+    def path(self) -> Path | str | None: ...  # noqa: D102
+
+    @property
+    def suffix(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def count(self) -> int | None: ...  # noqa: D102
+
+    @property
+    def process_ops(self) -> Sequence[Any]: ...  # noqa: D102
+
+
+def open_dataset(
+    settings: DatasetSettings | None,
+    inputs: Mapping[str, Sequence[int]],
+    override_path: str | Path | None = None,
+) -> Dataset:
+    """The dataset of a build YAML.
+
+    Pictures pass through process_ops; without process_ops, or where the path is a datalist or a folder
+    of npz files, samples are npz.
+
+    Args:
+        settings: The YAML's dataset section; None where it has none.
+        inputs: The network's inputs by name, with shapes.
+        override_path: The command line's ``--dataset``; its files need not have the YAML's suffix.
+
+    Raises:
+        DataError: No path is known, the path offers nothing, or pictures would feed several inputs.
+    """
+    path = Path(override_path) if override_path is not None else _path(settings)
+    suffix = settings.suffix if settings is not None else None
+    count = settings.count if settings is not None else None
+    ops = list(settings.process_ops or ()) if settings is not None else []
+    if override_path is not None and suffix is not None and not _offers(path, suffix):
+        suffix = None
+    if path.is_file() or not ops or _only_npz(path):
+        pictures = Pipeline(ops, next(iter(inputs.values()))) if ops and len(inputs) == 1 else None
+        return NpzDataset(path, inputs, count, suffix=None if ops else suffix, pictures=pictures)
+    if len(inputs) != 1:
+        raise DataError(
+            f"process_ops make one tensor, the network has {len(inputs)} inputs: {', '.join(inputs)}",
+            hint="give npz files with one array per input, and no process_ops",
+        )
+    ((name, shape),) = inputs.items()
+    return ImageDataset(path, ops, suffix, count, input_name=name, input_shape=shape)
+
+
+def _path(settings: DatasetSettings | None) -> Path:
+    if settings is None or settings.path is None:
+        raise DataError(
+            "int8 needs calibration data, and no dataset is given",
+            hint="add dataset.path to the build YAML, or --dataset DIR",
+        )
+    return Path(settings.path)
+
+
+def _visible(path: Path) -> list[Path]:
+    return [f for f in path.rglob("*") if f.is_file() and not f.name.startswith(".")] if path.is_dir() else []
+
+
+def _offers(path: Path, suffix: str) -> bool:
+    wanted = {suffix.lower().lstrip(".")} | ({"jpg", "jpeg"} if suffix.lower() in ("jpg", "jpeg") else set())
+    return any(file.suffix.lower().lstrip(".") in wanted for file in _visible(path))
+
+
+def _only_npz(path: Path) -> bool:
+    suffixes = {file.suffix.lower() for file in _visible(path)}
+    return suffixes == {".npz"} or suffixes == {".npz", ".txt"}
