@@ -51,9 +51,7 @@ def check_fit(
             why="; ".join(problems),
             hint=hint or "choose the recipe and --variant that the checkpoint was trained for",
         )
-    broken = [
-        key for key in common if arrays[key].dtype.kind == "f" and not np.isfinite(arrays[key]).all()
-    ]
+    broken = [key for key in common if arrays[key].dtype.kind == "f" and not np.isfinite(arrays[key]).all()]
     if broken:
         raise CheckpointError(
             "the checkpoint holds NaN or infinity",

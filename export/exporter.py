@@ -13,9 +13,9 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
-from vacc_deploy.errors import ConfigError, ModelError, VdeployError
+from vacc_deploy.errors import ConfigError, ModelError
 from vacc_deploy.export.archive import save_torchscript, trace
-from vacc_deploy.export.checkpoint import load_arrays, load_checkpoint
+from vacc_deploy.export.checkpoint import load_checkpoint
 from vacc_deploy.export.proof import Difference, as_arrays, compare, run_onnx, run_torchscript
 from vacc_deploy.export.recipe import Recipe
 from vacc_deploy.export.sample_picture import sample_input
@@ -62,7 +62,7 @@ class ExportResult:
 
 
 def metadata(recipe: Recipe, weights: Weights) -> str:
-    """The document that travels inside the exported files as ``vdeploy``: how to feed, read and score them."""
+    """The document inside the exported files, ``vdeploy``: how to feed, read and score them."""
     document = {
         "recipe": recipe.name,
         "variant": recipe.variant,
@@ -135,7 +135,10 @@ def export_model(
     """
     unknown = [form for form in formats if form not in FORMATS]
     if unknown or not formats:
-        raise ConfigError(f"unknown export format: {', '.join(unknown)}", hint=f"formats are {', '.join(FORMATS)}")
+        raise ConfigError(
+            f"unknown export format: {', '.join(unknown) or 'none given'}",
+            hint=f"one of {', '.join(FORMATS)}",
+        )
     recipe = recipe.at_size(*size) if size else recipe
     network, weights = build_network(recipe, checkpoint)
     example = sample_input(recipe)

@@ -126,7 +126,7 @@ def _register(scale: Scale, *, blind: bool, gains: dict[str, float], settings: B
             preprocess=Preprocess(size=(128, 128)),
             postprocess=Postprocess(),
             protocol="lesrcnn",
-            paper="Tian et al.: Lightweight image super-resolution with enhanced CNN, Knowledge-Based Systems 2020",
+            paper="Tian et al.: Lightweight image super-resolution with enhanced CNN, 2020",
             licence="official weights (hellloxiaotian/LESRCNN): no licence stated",
             seeded_gains=gains | _GAINS,
             settings=settings,
@@ -144,7 +144,9 @@ def _settings(scale: Scale) -> BuildSettings:
 
 _SCALES: tuple[Scale, ...] = (2, 3, 4)
 for _scale in _SCALES:
-    _own = {r"conv18\.0\.weight": 0.25 if _scale < 4 else 0.4, r"upsample\.up\.body.*weight": 1.0 if _scale < 4 else 0.7}
+    _own = {r"conv18\.0\.weight": 0.25}
+    if _scale == 4:
+        _own = {r"conv18\.0\.weight": 0.4, r"upsample\..*weight": 0.7}
     _register(_scale, blind=False, gains=_own, settings=_settings(_scale))
 for _scale in _SCALES:
     _shared = {r"conv18\.0\.weight": 0.25, r"upsample\.up4\..*weight": 0.95}

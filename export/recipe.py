@@ -108,14 +108,16 @@ class Recipe:
         """
         if (height, width) == self.input_shape[2:]:
             return self
+        asked = f"{height}x{width}"
         if self.size_step == 0:
+            own = f"{self.input_shape[2]}x{self.input_shape[3]}"
             raise ConfigError(
-                f"{self.stem} takes {self.input_shape[2]}x{self.input_shape[3]} pictures only, not {height}x{width}",
+                f"{self.stem} takes {own} pictures only, not {asked}",
                 hint="leave --size out",
             )
         if height < 1 or width < 1 or height % self.size_step or width % self.size_step:
             raise ConfigError(
-                f"{self.stem} needs a height and width that are multiples of {self.size_step}, not {height}x{width}",
+                f"{self.stem} needs height and width to be multiples of {self.size_step}, not {asked}",
                 hint=f"try --size {_round_up(height, self.size_step)} {_round_up(width, self.size_step)}",
             )
         batch, channels = self.input_shape[:2]

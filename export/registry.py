@@ -61,7 +61,7 @@ def find_recipe(name: str, variant: str | None = None) -> Recipe:
         raise ConfigError(
             f"there is no recipe '{name}'",
             why="recipes are " + ", ".join(SHIPPED),
-            hint=f"did you mean '{close[0]}'?" if close else "a path ending in .py loads a recipe of your own",
+            hint=f"did you mean '{close[0]}'?" if close else "a path ending in .py loads your own recipe",
         )
     if variant is None:
         return next(iter(variants.values()))

@@ -57,8 +57,8 @@ register(
         preprocess=Preprocess(size=(256, 256), color="y"),
         postprocess=Postprocess(color="y"),
         protocol="vdsr",
-        paper="Kim, Lee, Lee: Accurate Image Super-Resolution Using Very Deep Convolutional Networks, CVPR 2016",
-        licence="official PyTorch weights (twtygqyy/pytorch-vdsr): MIT; the demo weights are this project's own",
+        paper="Kim, Lee, Lee: Image Super-Resolution Using Very Deep Convolutional Networks, CVPR 2016",
+        licence="official weights (twtygqyy/pytorch-vdsr): MIT; the demo weights are this project's own",
         demo_weights="vdsr_demo.safetensors",
         settings=BuildSettings(
             config="official_vdsr",

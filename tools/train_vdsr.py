@@ -140,8 +140,8 @@ def as_float16(network: VDSR) -> dict[str, np.ndarray]:
 def initialise(network: VDSR) -> None:
     """Start near bicubic, with hidden layers that pass their features on.
 
-    Twenty random layers without shortcuts lose the picture on the way, and training stands still for its first
-    thousands of steps; an identity plus a little noise trains from the first step.
+    Twenty random layers without shortcuts lose the picture on the way, and training stands still for its
+    first thousands of steps; an identity plus a little noise trains from the first step.
     """
     torch.nn.init.kaiming_normal_(network.input.weight, nonlinearity="relu")
     torch.nn.init.normal_(network.output.weight, std=1e-2)

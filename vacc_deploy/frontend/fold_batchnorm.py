@@ -1,7 +1,7 @@
 """Folds BatchNormalization into the convolution before it, or makes it a 1×1 depthwise convolution.
 
-    before:  Conv(w, b) → BatchNormalization(γ, β, μ, σ²)        after:  Conv(w·s, (b − μ)·s + β),  s = γ/√(σ²+ε)
-    before:  anything else → BatchNormalization                  after:  … → Conv(s, β − μ·s), group = C
+    Conv(w, b) → BatchNormalization(γ, β, μ, σ²)   becomes   Conv(w·s, (b − μ)·s + β),  s = γ/√(σ² + ε)
+    anything else → BatchNormalization             becomes   … → Conv(s, β − μ·s) with one group per channel
 
 The second form keeps one rounding where a Mul and an Add would round twice, and int8 represents its
 weights exactly, because each channel has a single weight and a scale of its own.
@@ -73,9 +73,7 @@ def _as_depthwise(graph: ir.Graph, norm: ir.Node, scale: Array, shift: Array) ->
     )
     conv.outputs[0].type, conv.outputs[0].shape = norm.outputs[0].type, norm.outputs[0].shape
     name = norm.outputs[0].name
-    ir.convenience.replace_nodes_and_values(
-        graph, norm, [norm], [conv], norm.outputs[:1], conv.outputs[:1]
-    )
+    ir.convenience.replace_nodes_and_values(graph, norm, [norm], [conv], norm.outputs[:1], conv.outputs[:1])
     conv.outputs[0].name = name
 
 

@@ -27,6 +27,7 @@ def simplify(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     Raises:
         ModelError: The model is not valid ONNX.
     """
+    properties = {item.key: item.value for item in model.metadata_props}
     try:
         simplified, _ = onnxsim.simplify(model, check_n=0)
     except Exception as error:
@@ -34,6 +35,8 @@ def simplify(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
             "the model cannot be simplified", where=where, why=str(error), hint="check it with onnx.checker"
         ) from error
     assert isinstance(simplified, onnx.ModelProto)
+    del simplified.metadata_props[:]  # the simplifier logs its own doings there
+    onnx.helper.set_model_props(simplified, properties)
     return simplified
 
 
@@ -92,7 +95,7 @@ def _sort_initializers(graph: ir.Graph) -> None:
 
 
 def _has_own_name(name: str) -> bool:
-    """Whether a constant is called after a parameter, not numbered by an exporter: ``onnx::Conv_243``, ``val_7``."""
+    """Whether a constant is called after a parameter, not numbered by an exporter (``onnx::Conv_243``)."""
     return not (name.startswith(("onnx::", "/", "val_", "_val", "_")) or name.rsplit("_", 1)[-1].isdigit())
 
 

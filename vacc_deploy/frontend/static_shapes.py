@@ -42,12 +42,12 @@ def set_input_shapes(model: onnx.ModelProto, shapes: Mapping[str, Shape] | None,
     wanted = {name: list(shape) for name, shape in (shapes or {}).items()}
     if len(inputs) == len(wanted) == 1:
         wanted = {inputs[0].name: next(iter(wanted.values()))}
-    problems: list[VdeployError] = []
-    names = ", ".join(value.name for value in inputs)
-    for name in wanted.keys() - {value.name for value in inputs}:
-        problems.append(
-            ModelError(f"the model has no input '{name}'", where=where, why=f"its inputs are {names}")
-        )
+    names = [value.name for value in inputs]
+    problems: list[VdeployError] = [
+        ModelError(f"the model has no input '{name}'", where=where, why=f"its inputs are {', '.join(names)}")
+        for name in wanted
+        if name not in names
+    ]
     for value in inputs:
         declared = _declared(value)
         shape = wanted.get(value.name, declared)

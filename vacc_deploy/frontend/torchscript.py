@@ -16,6 +16,8 @@ from pathlib import Path
 import onnx
 import torch
 
+from vacc_deploy.frontend.naming import name_after_weights
+
 OPSET = 17
 METADATA_KEY = "vdeploy"
 METADATA_FILE = "vdeploy.json"  # the same document as an extra file inside the TorchScript archive
@@ -58,7 +60,9 @@ def to_onnx(
             output_names=list(output_names) or None,
             do_constant_folding=True,
         )
-    return onnx.load_model_from_string(buffer.getvalue())
+    model = onnx.load_model_from_string(buffer.getvalue())
+    name_after_weights(model)
+    return model
 
 
 def load_module(path: Path) -> tuple[torch.jit.ScriptModule, str]:
@@ -86,7 +90,8 @@ def convert_file(source: Path, target: Path, inputs: Mapping[str, Sequence[int]]
     module, document = load_module(source)
     own = input_names(module)
     if len(inputs) != len(own):
-        raise ValueError(f"the network takes {len(own)} inputs ({', '.join(own)}), {len(inputs)} shapes were given")
+        names = ", ".join(own)
+        raise ValueError(f"the network takes {len(own)} inputs ({names}), {len(inputs)} shapes were given")
     known = json.loads(document) if document else {}
     outputs: list[str] = list(known.get("outputs", ()))
     by_name = all(name in inputs for name in own)
