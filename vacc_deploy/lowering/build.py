@@ -1,0 +1,73 @@
+"""Compile a Relax module into a shared object: Relax plans memory, LLVM writes the code, the linker links."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import tvm
+from tvm import relax
+
+from vacc_deploy.errors import ModelError
+from vacc_deploy.lowering.emit import tvm_target
+from vacc_deploy.lowering.passes.schedule_generic import schedule_generic
+from vacc_deploy.lowering.target import Target
+
+
+def build_library(module: Any, target: Target, path: Path) -> None:
+    """Write `module` as a Relax VM shared object for `target` to `path`.
+
+    Raises:
+        ModelError: There is no linker.
+    """
+    llvm = tvm_target(target)
+    with llvm, tvm.transform.PassContext(opt_level=3):
+        executable = tvm.compile(_stages()(module), llvm, relax_pipeline=None)
+    executable.export_library(str(path), **_linker())
+
+
+def _stages() -> Any:
+    """Relax's stages from operators to VM code, ours among them.
+
+    This is `relax.pipeline.default_build_pipeline` with fusion in front and without
+    RewriteDataflowReshape, which insists that every one-argument PrimFunc is a schedulable block.
+    """
+    return tvm.transform.Sequential(
+        [
+            relax.transform.LegalizeOps(),
+            relax.transform.AnnotateTIROpPattern(),
+            relax.transform.FoldConstant(),
+            relax.transform.FuseOps(),
+            relax.transform.FuseTIR(),
+            relax.transform.DeadCodeElimination(["main"]),
+            schedule_generic,
+            relax.transform.ToNonDataflow(),
+            relax.transform.RemovePurityChecking(),
+            relax.transform.CallTIRRewrite(),
+            relax.transform.StaticPlanBlockMemory(),
+            relax.transform.LowerAllocTensor(),
+            relax.transform.KillAfterLastUse(),
+            relax.transform.LowerRuntimeBuiltin(),
+            relax.transform.ComputePrimValue(),
+            relax.transform.VMShapeLower(),
+            relax.transform.AttachGlobalSymbol(),
+        ]
+    )
+
+
+def _linker() -> dict[str, Any]:
+    """How to link: the host's g++, or the `ziglang` package where there is none."""
+    if shutil.which("g++") or shutil.which("c++"):
+        return {}
+    if find_spec("ziglang") is not None:
+        from tvm.support import cc
+
+        return {"fcompile": cc.cross_compiler(sys.executable, options=["-m", "ziglang", "cc"])}
+    raise ModelError(
+        "no linker was found to write the artifact's code",
+        why="neither g++ nor the ziglang package is installed",
+        hint="install a C++ toolchain, or: pip install ziglang",
+    )

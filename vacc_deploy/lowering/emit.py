@@ -1,0 +1,214 @@
+"""Turn laid-out steps into a Relax module: one `call_tir` per kernel, Relax's own operators for the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+import tvm
+from tvm import relax
+from tvm.relax.frontend.onnx import from_onnx
+
+from vacc_deploy.errors import ModelError
+from vacc_deploy.lowering.graph import Form, GenericStep, Step, StepGraph, Value
+from vacc_deploy.lowering.layout import Layout, Place
+from vacc_deploy.lowering.plane import Plane
+from vacc_deploy.lowering.target import Target
+
+_OPAQUE = 8  # Relax's pattern kind that operator fusion leaves alone
+
+
+@dataclass(slots=True)
+class Emitted:
+    """A Relax module and what its `main` must be called with after the network's inputs."""
+
+    module: Any  # tvm.IRModule
+    params: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    kernels: list[str] = field(default_factory=list)  # of every step, "" for a generic one
+    macs: list[int] = field(default_factory=list)
+
+
+def emit(graph: StepGraph, layout: Layout, target: Target) -> Emitted:
+    """Build the Relax module of a laid-out graph.
+
+    ``main(*inputs, *params)`` returns the outputs; parameters are inputs so that they live in the
+    artifact's safetensors file and not in its code.
+    """
+    return _Emitter(graph, layout, target).run()
+
+
+class _Emitter:
+    def __init__(self, graph: StepGraph, layout: Layout, target: Target) -> None:
+        self.graph = graph
+        self.layout = layout
+        self.target = target
+        self.builder = relax.BlockBuilder()
+        self.vars: dict[Place, Any] = {}
+        self.result = Emitted(module=None)
+        self.param_vars: dict[str, Any] = {}  # digest of the content → variable
+        self.functions: dict[int, tuple[Any, Any]] = {}  # id → (PrimFunc kept alive, GlobalVar)
+
+    def run(self) -> Emitted:
+        inputs = []
+        for index, value in enumerate(self.graph.inputs):
+            var = relax.Var(f"input_{index}", relax.TensorType(value.shape, value.dtype))
+            self.vars[value.name, Form.PLAIN] = var
+            inputs.append(var)
+        built = [self._prepare(index, step) for index, step in enumerate(self.layout.steps)]
+        with self.builder.function("main", [*inputs, *self.param_vars.values()]):
+            with self.builder.dataflow():
+                for step, call in zip(self.layout.steps, built, strict=True):
+                    if isinstance(step, GenericStep):
+                        self._call_generic(step)
+                    else:
+                        self._call_kernel(step, *call)
+                outputs = [self.vars[value.name, Form.PLAIN] for value in self.graph.outputs]
+                result = self.builder.emit_output(relax.Tuple(outputs))
+            self.builder.emit_func_output(result)
+        module = self.builder.get()
+        module["main"] = module["main"].with_attr("num_input", len(inputs))
+        self.result.module = relax.transform.InlinePrivateFunctions()(module)
+        return self.result
+
+    def _prepare(self, index: int, step: Step | GenericStep) -> tuple[Any, list[Any]]:
+        """Build a step's kernel and register its constants, before `main`'s signature is fixed."""
+        if isinstance(step, GenericStep):
+            self.result.kernels.append("")
+            self.result.macs.append(0)
+            return None, []
+        kernel = step.build(
+            [self.layout.of(operand) for operand in step.inputs], self.layout.of(step.output), self.target
+        )
+        if id(kernel.func) not in self.functions:
+            name = f"vacc_{step.op}_{len(self.functions)}"
+            func = kernel.func.with_attr({"global_symbol": name, "op_pattern": _OPAQUE})
+            self.functions[id(kernel.func)] = (kernel.func, self.builder.add_func(func, name))
+        variable = self.functions[id(kernel.func)][1]
+        self.result.kernels.append(variable.name_hint)
+        self.result.macs.append(kernel.macs)
+        params = [self._param(f"{index:04d}.{name}", array) for name, array in kernel.params.items()]
+        return variable, params
+
+    def _param(self, name: str, array: npt.NDArray[Any]) -> Any:
+        """The variable of a constant; equal constants (shared layers) share one."""
+        array = np.ascontiguousarray(array)
+        digest = hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest()
+        if digest not in self.param_vars:
+            identifier = "p" + re.sub(r"\W", "_", name)
+            self.param_vars[digest] = relax.Var(identifier, relax.TensorType(array.shape, str(array.dtype)))
+            self.result.params[name] = array
+        return self.param_vars[digest]
+
+    def _call_kernel(self, step: Step, function: Any, params: list[Any]) -> None:
+        inputs = []
+        for operand in step.inputs:
+            variable = self.vars[operand.value.name, operand.form]
+            if operand.form is Form.PLAIN and len(operand.value.shape) == 2:
+                variable = self.builder.emit(relax.op.reshape(variable, operand.value.picture_shape))
+            inputs.append(variable)
+        output = step.output
+        layout = self.layout.of(output)
+        shape = layout.shape if isinstance(layout, Plane) else layout.picture_shape
+        result = self.builder.emit(
+            relax.call_tir(function, [*inputs, *params], relax.TensorType(shape, layout.dtype))
+        )
+        if output.form is Form.PLAIN and len(output.value.shape) == 2:
+            result = self.builder.emit(relax.op.reshape(result, output.value.shape))
+        self.vars[output.value.name, output.form] = result
+
+    def _call_generic(self, step: GenericStep) -> None:
+        model = _single_node_model(step)
+        try:
+            function = from_onnx(model, keep_params_in_input=False)["main"]
+        except Exception as error:
+            raise ModelError(
+                f"operator {step.node.op_type} cannot be compiled",
+                where=f"node {step.node.name}",
+                why=str(error).strip().splitlines()[-1],
+                hint="vdeploy check MODEL lists every unsupported operator with a rewrite",
+            ) from error
+        name = f"generic_{step.node.op_type}".lower()
+        callee = self.builder.add_func(function.without_attr("num_input").without_attr("global_symbol"), name)
+        inputs = [self.vars[operand.value.name, operand.form] for operand in step.inputs]
+        call = self.builder.emit(relax.Call(callee, inputs))
+        if len(step.outputs) == 1:
+            self.vars[step.outputs[0].name, Form.PLAIN] = call
+            return
+        for index, value in enumerate(step.outputs):
+            self.vars[value.name, Form.PLAIN] = self.builder.emit(relax.TupleGetItem(call, index))
+
+
+def _single_node_model(step: GenericStep) -> onnx.ModelProto:
+    """One ONNX node as a model whose float inputs and outputs have the storage type.
+
+    ::
+
+        x (float16) ─ Cast ─► op in float32 ─ Cast ─► y (float16)      one rounding per operator
+    """
+    node = step.node
+    operands = {operand.value.name: operand.value for operand in step.inputs}
+    nodes: list[onnx.NodeProto] = []
+    initializers: list[onnx.TensorProto] = []
+    names: list[str] = []
+    declared: set[str] = set()
+    for value in node.inputs:
+        if value is None:
+            names.append("")
+        elif value.name in operands:
+            stored = operands[value.name]
+            names.append(_input_name(stored, nodes, declared))
+        else:
+            names.append(value.name)
+            if value.name not in declared:
+                initializers.append(onnx.numpy_helper.from_array(step.constants[value.name], value.name))
+        declared.add(names[-1])
+    attributes = [ir.to_proto(attribute) for attribute in node.attributes.values()]
+    inner = onnx.helper.make_node(node.op_type, names, [], name=node.name, domain=node.domain)
+    inner.attribute.extend(attributes)
+    kept = {value.name: value for value in step.outputs}
+    casts = []
+    outputs = []
+    for value in node.outputs:
+        if value.name in kept and kept[value.name].dtype == "float16":
+            inner.output.append(f"{value.name}.float32")
+            casts.append(_cast(f"{value.name}.float32", value.name, onnx.TensorProto.FLOAT16))
+        else:
+            inner.output.append(value.name)
+        if value.name in kept:
+            outputs.append(_info(kept[value.name]))
+    inputs = [_info(value) for value in operands.values()]
+    graph = onnx.helper.make_graph([*nodes, inner, *casts], "generic", inputs, outputs, initializers)
+    version = node.version or node.graph.opset_imports.get(node.domain, 18)
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid(node.domain, version)])
+
+
+def _input_name(value: Value, nodes: list[onnx.NodeProto], declared: set[str]) -> str:
+    if value.dtype != "float16":
+        return value.name
+    name = f"{value.name}.float32"
+    if name not in declared:
+        nodes.append(_cast(value.name, name, onnx.TensorProto.FLOAT))
+    return name
+
+
+def _cast(source: str, target: str, to: int) -> onnx.NodeProto:
+    return onnx.helper.make_node("Cast", [source], [target], to=to)
+
+
+def _info(value: Value) -> onnx.ValueInfoProto:
+    element = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(value.dtype))
+    return onnx.helper.make_tensor_value_info(value.name, element, value.shape)
+
+
+def tvm_target(target: Target) -> Any:
+    """LLVM's description of a target."""
+    description: dict[str, Any] = {"kind": "llvm", "mcpu": target.mcpu}
+    if target.mattr:
+        description["mattr"] = list(target.mattr)
+    return tvm.target.Target(description)

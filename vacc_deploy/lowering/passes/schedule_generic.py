@@ -1,0 +1,80 @@
+"""Schedule the operators that Relax legalised itself: inline, parallelise, vectorise.
+
+TVM emits them as plain scalar loop nests; element-wise chains and reductions become usable with three
+primitives. Kernels of ours are opaque to this pass.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tvm
+from tvm import s_tir, tirx
+
+_VECTOR = 16
+_WORTH_A_THREAD = 16384  # elements; below, the fork costs more than it saves
+
+
+@tvm.transform.module_pass(opt_level=0, name="ScheduleGeneric")
+class _ScheduleGeneric:
+    def transform_module(self, module: Any, _context: Any) -> Any:
+        """Schedule every PrimFunc that is not one of our kernels."""
+        updated = {}
+        for variable, function in module.functions_items():
+            if not isinstance(function, tirx.PrimFunc) or variable.name_hint.startswith("vacc_"):
+                continue
+            scheduled = _schedule(function)
+            if scheduled is not None:
+                updated[variable] = scheduled
+        for variable, function in updated.items():
+            module.update_func(variable, function)
+        return module
+
+
+def _schedule(function: Any) -> Any | None:
+    """The scheduled function, or None where its structure resists (it stays scalar and correct)."""
+    schedule = s_tir.Schedule(function)
+    try:
+        root = schedule.get_sblock("root")
+        blocks = schedule.get_child_blocks(root)
+        for block in blocks[:-1]:
+            try:
+                schedule.compute_inline(block)
+            except Exception:  # noqa: BLE001 - a reduction cannot be inlined; it is scheduled on its own
+                continue
+        for block in schedule.get_child_blocks(root):
+            _parallelise(schedule, block)
+    except Exception:  # noqa: BLE001 - TVM's schedule errors share no base class
+        return None
+    scheduled = schedule.mod["main"]
+    # The schedule names its function "main"; the original is private and has no symbol of its own.
+    return scheduled if "global_symbol" in function.attrs else scheduled.without_attr("global_symbol")
+
+
+def _parallelise(schedule: Any, block: Any) -> None:
+    loops = schedule.get_loops(block)
+    spatial = []
+    for loop, variable in zip(loops, schedule.get(block).iter_vars, strict=False):
+        if variable.iter_type != tirx.IterVar.DataPar:
+            break
+        spatial.append(loop)
+    if not spatial:
+        return
+    extents = [int(schedule.get(loop).extent) for loop in spatial]
+    total = 1
+    for extent in extents:
+        total *= extent
+    if total < _WORTH_A_THREAD:
+        return
+    fused = schedule.fuse(*spatial) if len(spatial) > 1 else spatial[0]
+    if len(spatial) == len(loops):
+        outer, inner = schedule.split(fused, [None, 1024])
+        schedule.parallel(outer)
+        _, lanes = schedule.split(inner, [None, _VECTOR])
+        schedule.vectorize(lanes)
+    else:
+        outer, _ = schedule.split(fused, [None, 64])
+        schedule.parallel(outer)
+
+
+schedule_generic = _ScheduleGeneric()

@@ -1,0 +1,75 @@
+"""Load compiled code with TVM's small runtime alone: neither the compiler nor torch enters the process."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vacc_deploy.errors import ArtifactError
+
+_ALIGNMENT = 64  # bytes; the compiled code loads whole cache lines
+_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_TILEDATA = 158, 0x1023, 18
+
+
+@functools.cache
+def tvm_ffi() -> Any:
+    """The `tvm_ffi` module with libtvm_runtime loaded.
+
+    The number of threads is read when the pool starts, at the first parallel kernel: it defaults to all
+    cores here, where TVM by itself would take half of them.
+    """
+    os.environ.setdefault("TVM_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+    # tvm_ffi imports torch eagerly where it is installed, which costs a second and serves nobody here.
+    hidden = "torch" not in sys.modules
+    if hidden:
+        sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        import tvm_ffi as module
+    finally:
+        if hidden:
+            del sys.modules["torch"]
+    spec = find_spec("tvm")
+    if spec is None or spec.origin is None:
+        raise ArtifactError("apache-tvm is not installed", hint="pip install 'apache-tvm>=0.27,<0.28'")
+    ctypes.CDLL(str(Path(spec.origin).parent / "lib" / "libtvm_runtime.so"), ctypes.RTLD_GLOBAL)
+    return module
+
+
+def set_threads(count: int) -> None:
+    """Use `count` threads for kernels; raising the number works only before the first parallel kernel."""
+    os.environ["TVM_NUM_THREADS"] = str(count)
+
+
+@functools.cache
+def request_amx() -> None:
+    """Ask the kernel for the AMX tile registers, which a process has to do once before it uses them.
+
+    Raises:
+        ArtifactError: The kernel refuses.
+    """
+    if ctypes.CDLL(None, use_errno=True).syscall(_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_TILEDATA) != 0:
+        raise ArtifactError(
+            "the operating system does not grant the AMX registers",
+            hint="compile with --target x86-64-v4, or use Linux 5.16 or later",
+        )
+
+
+def aligned_copy(array: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
+    """A C-contiguous copy of `array` as `dtype` that starts on a cache line.
+
+    Compiled code crashes on anything less aligned.
+    """
+    size = array.size * np.dtype(dtype).itemsize
+    buffer = np.empty(size + _ALIGNMENT, np.uint8)
+    offset = -buffer.ctypes.data % _ALIGNMENT
+    result = buffer[offset : offset + size].view(dtype).reshape(array.shape)
+    result[...] = array
+    return result
