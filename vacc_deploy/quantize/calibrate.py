@@ -1,0 +1,190 @@
+"""Calibration: one streaming float pass over the pictures, then a threshold per tensor.
+
+The only stage that runs a float forward pass. It yields a `CalibrationTable`; whether a layer then runs
+in int8 is decided by the table alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from vacc_deploy.errors import DataError
+from vacc_deploy.quantize.calibrators import Range, choose_range
+from vacc_deploy.quantize.calibrators.mse import squared_error
+from vacc_deploy.quantize.digest import model_digest
+from vacc_deploy.quantize.histogram import Histogram
+from vacc_deploy.quantize.layers import Layer, find_layers
+from vacc_deploy.quantize.observe import Observer
+from vacc_deploy.quantize.settings import CalibrationSettings
+from vacc_deploy.quantize.table import CalibrationTable, LayerEntry, TensorEntry
+
+Array = npt.NDArray[Any]
+Progress = Callable[[int, str], None]  # pictures done, what is going on
+
+
+def observed_tensors(model: ir.Model, layers: list[Layer]) -> list[str]:
+    """Names of the tensors whose range int8 may need, in graph order: inputs and results of layers.
+
+    Results of movement layers share their input's range and are left out.
+    """
+    names = [str(v.name) for v in model.graph.inputs if v.dtype in (ir.DataType.FLOAT, None)]
+    made = {str(v.name): v for node in model.graph for v in node.outputs}
+    for layer in layers:
+        if layer.kind != "movement" and layer.output in made:
+            value = made[layer.output]
+            if value.dtype in (ir.DataType.FLOAT, None) and layer.node.outputs:
+                names.append(layer.output)
+    read = {name for layer in layers if layer.why_float is None for name in layer.inputs}
+    read |= {str(v.name) for v in model.graph.outputs}
+    roots = movement_roots(layers)
+    wanted = {roots.get(name, name) for name in read}
+    return [name for name in dict.fromkeys(names) if name in wanted]
+
+
+def movement_roots(layers: list[Layer]) -> dict[str, str]:
+    """For every tensor that movement layers made, the tensor it was moved from."""
+    roots: dict[str, str] = {}
+    for layer in layers:
+        if layer.kind == "movement":
+            roots[layer.output] = roots.get(layer.inputs[0], layer.inputs[0])
+    return roots
+
+
+def picture_tensors(model: ir.Model, layers: list[Layer]) -> frozenset[str]:
+    """Tensors that hold a picture: clipping them darkens whites and shifts colours.
+
+    Network inputs and outputs, whatever arithmetic or movement layers connect with them, and every
+    tensor of at most three channels.
+    """
+    pictures = {str(v.name) for v in (*model.graph.inputs, *model.graph.outputs)}
+    for layer in layers:
+        shape = layer.node.outputs[0].shape
+        if shape is not None and len(shape) == 4 and isinstance(shape[1], int) and shape[1] <= 3:
+            pictures.add(layer.output)
+    while True:
+        linked = {
+            name
+            for layer in layers
+            if layer.kind in ("arithmetic", "movement") and layer.op_type != "Concat"
+            for name in (*layer.inputs, layer.output)
+            if pictures & {layer.output}
+        }
+        if linked <= pictures:
+            return frozenset(pictures)
+        pictures |= linked
+
+
+def collect_histograms(
+    observer: Observer, dataset: Iterable[dict[str, Array]], progress: Progress | None = None
+) -> tuple[dict[str, Histogram], int]:
+    """Histograms of all observed tensors over `dataset`, and the number of pictures.
+
+    Raises:
+        DataError: The data set is empty, or a tensor is not finite.
+    """
+    histograms = {name: Histogram() for name in observer.tensors}
+    count = 0
+    for feed in dataset:
+        observed, _ = observer(feed)
+        for name, seen in observed.items():
+            histograms[name].update(seen.minimum, seen.maximum, seen.sample, name)
+        count += 1
+        if progress:
+            progress(count, "observing")
+    if count == 0:
+        raise DataError(
+            "the calibration data set is empty", hint="point dataset.path at a folder of pictures"
+        )
+    return histograms, count
+
+
+def calibrate(
+    model: ir.Model,
+    dataset: Iterable[dict[str, Array]],
+    settings: CalibrationSettings | None = None,
+    progress: Progress | None = None,
+) -> CalibrationTable:
+    """Thresholds for every tensor and a precision for every layer of `model`.
+
+    Args:
+        model: Float model from the frontend: static shapes, every node named.
+        dataset: One dict of float32 NCHW arrays per picture, by input name. Iterated once, in order;
+            nothing of a picture is kept.
+        settings: What to choose and correct; the default is the improved one.
+        progress: Called after every picture.
+
+    Raises:
+        DataError: The data are empty, misshapen or not finite.
+    """
+    settings = settings or CalibrationSettings()
+    layers = find_layers(model)
+    observer = Observer(model, observed_tensors(model, layers), threads=settings.threads)
+    histograms, count = collect_histograms(observer, dataset, progress)
+    pictures = picture_tensors(model, layers) if settings.protect_images else frozenset()
+    tensors = {
+        name: choose_entry(histogram, settings, is_picture=name in pictures)
+        for name, histogram in histograms.items()
+    }
+    return CalibrationTable(
+        model_digest=model_digest(model),
+        pictures=count,
+        settings=settings_to_json(settings),
+        tensors=tensors,
+        layers={layer.name: layer_entry(layer, settings) for layer in layers},
+    )
+
+
+def choose_entry(histogram: Histogram, settings: CalibrationSettings, *, is_picture: bool) -> TensorEntry:
+    """The table's entry for one tensor by the calibrator that `settings` names."""
+    mode = "mse" if settings.mode == "auto" else settings.mode
+    note = ""
+    if is_picture:
+        mode, note = "max", "holds a picture: never clipped"
+    parameter = settings.calibrate_range if mode == "percentile" else None
+    return make_entry(
+        histogram, choose_range(mode, histogram, settings.scheme, parameter), mode, note, settings
+    )
+
+
+def make_entry(
+    histogram: Histogram, kept: Range, method: str, note: str, settings: CalibrationSettings
+) -> TensorEntry:
+    """The entry of a tensor that keeps `kept`, with what that costs by its histogram."""
+    beyond = (histogram.centres > kept.high) | (histogram.centres < kept.low)
+    clipped = float(histogram.counts[beyond].sum()) / max(histogram.total, 1)
+    power = float(np.sum(np.square(histogram.centres) * histogram.counts)) / max(histogram.total, 1)
+    error = squared_error(histogram, kept, settings.scheme)
+    sqnr_db = 10 * np.log10(power / error) if power > 0 and error > 0 else 0.0
+    return TensorEntry(
+        kept.low, kept.high, method, histogram.minimum, histogram.maximum, clipped, float(sqnr_db), note
+    )
+
+
+def layer_entry(layer: Layer, settings: CalibrationSettings) -> LayerEntry:
+    """The table's entry for one layer before any search: unsupported, chosen by the user, or int8."""
+    if layer.why_float is not None:
+        return LayerEntry(layer.op_type, "fp16", f"unsupported: {layer.why_float}", layer.macs)
+    choice = settings.choices.get(layer.name)
+    if choice is not None:
+        return LayerEntry(layer.op_type, choice.precision, choice.why, layer.macs)
+    return LayerEntry(layer.op_type, "int8", "default", layer.macs)
+
+
+def settings_to_json(settings: CalibrationSettings) -> dict[str, Any]:
+    """The settings that the table carries; `quantize` reads the first four."""
+    return {
+        "scheme": settings.scheme,
+        "weight_scale": settings.weight_scale,
+        "per_channel": settings.per_channel,
+        "coded_outputs": settings.coded_outputs,
+        "mode": settings.mode,
+        "calibrate_range": settings.calibrate_range,
+        "protect_images": settings.protect_images,
+        "correct_bias": settings.correct_bias,
+        "equalize": settings.equalize,
+    }

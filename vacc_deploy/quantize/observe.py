@@ -1,0 +1,174 @@
+"""A float network that reports on its own tensors while ONNX Runtime runs it.
+
+For every observed tensor the graph gets a few small outputs: minimum, maximum and an evenly spaced
+sample of its values. The big tensors themselves never leave ONNX Runtime, which frees them as it goes;
+so observing needs no more memory than inference, however many tensors and pictures there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from vacc_deploy.errors import DataError
+from vacc_deploy.quantize.histogram import BINS
+from vacc_deploy.quantize.layers import static_shape
+
+Array = npt.NDArray[Any]
+
+SAMPLE = 1 << 17  # values of a tensor that each picture contributes to its histogram
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One tensor in one picture: exact extremes and a flat sample."""
+
+    minimum: float
+    maximum: float
+    sample: Array
+
+
+def sample_step(shape: Sequence[int]) -> int:
+    """The stride that takes about `SAMPLE` values from a tensor.
+
+    It shares no factor with a row or a plane, so that the sample wanders over all columns and rows.
+    """
+    size = math.prod(shape)
+    step = max(1, math.ceil(size / SAMPLE))
+    plane = math.prod(shape[-2:])
+    while step > 1 and math.gcd(step, plane) != 1:
+        step += 1
+    return step
+
+
+class Observer:
+    """An ONNX Runtime session that yields observations of chosen tensors.
+
+    Args:
+        model: The float model; it is left as it is.
+        tensors: Names of the tensors to observe.
+        threads: Threads of the session.
+        whole: Names of further tensors to hand out in full.
+    """
+
+    def __init__(
+        self, model: ir.Model, tensors: Sequence[str], *, threads: int, whole: Sequence[str] = ()
+    ) -> None:
+        self.tensors = list(tensors)
+        self.whole = list(whole)
+        instrumented = model.clone()
+        self.inputs = [str(value.name) for value in model.graph.inputs]
+        self._shapes = {str(value.name): static_shape(value) for value in model.graph.inputs}
+        self._instrument(instrumented.graph)
+        self._session = open_session(instrumented, threads)
+
+    def _instrument(self, graph: ir.Graph) -> None:
+        values = {v.name: v for v in graph.inputs} | {v.name: v for node in graph for v in node.outputs}
+        flat = _constant(graph, "observe/flat", np.array([-1], np.int64))
+        zero = _constant(graph, "observe/zero", np.array([0], np.int64))
+        end = _constant(graph, "observe/end", np.array([np.iinfo(np.int64).max], np.int64))
+        outputs: list[ir.Value] = []
+        for index, name in enumerate(self.tensors):
+            value = values[name]
+            step = _constant(
+                graph, f"observe/step{index}", np.array([sample_step(static_shape(value))], np.int64)
+            )
+            minimum = ir.node("ReduceMin", [value], {"keepdims": 0})
+            maximum = ir.node("ReduceMax", [value], {"keepdims": 0})
+            vector = ir.node("Reshape", [value, flat])
+            sample = ir.node("Slice", [vector.outputs[0], zero, end, zero, step])
+            graph.extend([minimum, maximum, vector, sample])
+            for node, role in ((minimum, "min"), (maximum, "max"), (sample, "sample")):
+                result = node.outputs[0]
+                result.name, result.dtype = f"observe/{role}{index}", ir.DataType.FLOAT
+                outputs.append(result)
+        graph.outputs[:] = [*outputs, *(values[name] for name in self.whole)]
+
+    def __call__(self, feed: dict[str, Array]) -> tuple[dict[str, Observation], dict[str, Array]]:
+        """Run one picture; returns the observations and the tensors asked for in full."""
+        results = self._session.run(None, self._check(feed))
+        observed = {
+            name: Observation(float(low), float(high), sample)
+            for name, low, high, sample in zip(
+                self.tensors, results[0::3], results[1::3], results[2::3], strict=False
+            )
+        }
+        return observed, dict(zip(self.whole, results[3 * len(self.tensors) :], strict=True))
+
+    def _check(self, feed: dict[str, Array]) -> dict[str, Array]:
+        arrays = {}
+        for name, shape in self._shapes.items():
+            if name not in feed:
+                raise DataError(
+                    f"the data set has no array for the network's input {name!r}",
+                    why=f"it has: {', '.join(sorted(feed)) or 'nothing'}",
+                    hint="name the arrays of an npz as the network names its inputs",
+                )
+            array = np.ascontiguousarray(feed[name], np.float32)
+            if array.shape != shape:
+                raise DataError(
+                    f"a calibration input has shape {array.shape}",
+                    where=name,
+                    hint=f"the network wants {shape}",
+                )
+            if not np.all(np.isfinite(array)):
+                raise DataError("a calibration input holds NaN or infinity", where=name)
+            arrays[name] = array
+        return arrays
+
+
+def open_session(model: ir.Model, threads: int) -> Any:
+    """An ONNX Runtime CPU session of `model`.
+
+    Args:
+        model: Any model that ONNX Runtime can run.
+        threads: Threads within an operator; idle ones sleep instead of spinning.
+    """
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    data = ir.to_proto(model).SerializeToString()
+    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def announced_bytes(model: ir.Model, tensors: int) -> int:
+    """An upper estimate of what observing needs: weights twice, live activations, histograms, samples."""
+    graph = model.graph
+    weights = sum(v.const_value.nbytes for v in graph.initializers.values() if v.const_value is not None)
+    last: dict[ir.Value, int] = {}
+    nodes = list(graph)
+    for index, node in enumerate(nodes):
+        for value in node.inputs:
+            if value is not None:
+                last[value] = index
+    live = peak = sum(_bytes(v) for v in graph.inputs)
+    for index, node in enumerate(nodes):
+        live += sum(_bytes(v) for v in node.outputs)
+        peak = max(peak, live)
+        live -= sum(
+            _bytes(v) for v in set(node.inputs) if v is not None and last[v] == index and v.producer()
+        )
+    return 2 * weights + 2 * peak + tensors * (BINS * 8 + 4 * SAMPLE)
+
+
+def _bytes(value: ir.Value) -> int:
+    if value.shape is None or not all(isinstance(d, int) for d in value.shape):
+        return 0
+    return 4 * math.prod(value.shape.numpy())
+
+
+def _constant(graph: ir.Graph, name: str, array: Array) -> ir.Value:
+    value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
+    value.shape, value.dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
+    graph.register_initializer(value)
+    return value
