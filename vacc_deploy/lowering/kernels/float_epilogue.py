@@ -10,10 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from tvm import tirx
+from tvm.tirx.script import builder as T
 
 from vacc_deploy.lowering.kernels.float_simd import FloatSimd
 from vacc_deploy.lowering.kernels.isa.function import argument
-from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer, plane_argument
+from vacc_deploy.lowering.kernels.isa.planes import (
+    PlaneBuffer,
+    parallel_rows,
+    plane_argument,
+    write_end_halo,
+    write_side_halo,
+)
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, lanes_of, let
 from vacc_deploy.lowering.plane import Plane
 
@@ -24,7 +31,7 @@ Array = npt.NDArray[Any]
 class FloatEpilogue:
     """``y = activation(acc·scale + bias + residual)``, or the residual after the activation.
 
-    The activation is ``clip(v if v > 0 else slope·v, low, high)``: relu is ``low=0``, no activation the default.
+    The activation is ``clip(v if v > 0 else slope·v, low, high)``; relu is ``low=0``.
 
     Attributes:
         low: Lower bound of the output.
@@ -122,8 +129,24 @@ def residual_argument(epilogue: FloatEpilogue) -> PlaneBuffer | None:
 def epilogue_arguments(
     epilogue: FloatEpilogue, simd: FloatSimd, residual: PlaneBuffer | None, channels: int
 ) -> EpilogueBuffers:
-    """Declares ``scale``, ``bias`` and perhaps ``slope``, (channels,) float32, the arguments after the weights."""
+    """Declares ``scale``, ``bias`` and perhaps ``slope``, (channels,) float32; they follow the weights."""
     scale = argument("scale", (channels,), "float32")
     bias = argument("bias", (channels,), "float32")
     slope = argument("slope", (channels,), "float32") if epilogue.slope else None
     return EpilogueBuffers(epilogue, simd, scale, bias, slope, residual)
+
+
+def finish_plane(y: PlaneBuffer, written: int, lanes: int) -> None:
+    """Zeroes what sums leave of a plane: channels from `written` on, and the halo; opens parallel loops."""
+    plane = y.plane
+    unused = range(written, plane.blocks * plane.block, lanes)
+    if unused or plane.halo.left or plane.halo.right:
+        zero = constant(plane.fill, plane.dtype, lanes)
+        with parallel_rows(plane.batch, plane.height) as (n, row):
+            if unused:
+                with T.serial(0, plane.width) as column:
+                    for channel in unused:
+                        y.store(n, channel // plane.block, row, column, channel % plane.block, zero)
+            with T.serial(0, plane.blocks) as block:
+                write_side_halo(y, n, block, row)
+    write_end_halo(y)

@@ -25,7 +25,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Hconv2dSpec:
-    """Geometry of one convolution with groups = 1.
+    """Geometry of one convolution.
 
     Attributes:
         x: Input plane, float16 or float32. Its halo must hold the padding (`required_halo`).
@@ -35,6 +35,7 @@ class Hconv2dSpec:
         dilation: (vertical, horizontal) distance of filter taps.
         padding: (top, left) zero pixels around the input; bottom and right follow from y's size.
         epilogue: Activation and residual.
+        groups: Equal parts of the channels that are convolved apart.
     """
 
     x: Plane
@@ -44,10 +45,16 @@ class Hconv2dSpec:
     dilation: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
     epilogue: FloatEpilogue = field(default_factory=FloatEpilogue)
+    groups: int = 1
 
     def __post_init__(self) -> None:
         if self.x.batch != self.y.batch:
             raise ModelError("a convolution cannot change the batch", why=f"{self.x.batch} -> {self.y.batch}")
+        if self.x.channels % self.groups or self.y.channels % self.groups:
+            raise ModelError(
+                "groups must divide the channels",
+                why=f"{self.groups} groups, {self.x.channels} inputs and {self.y.channels} outputs",
+            )
         need = self.required_halo
         if need.union(self.x.halo) != self.x.halo:
             raise ModelError(
@@ -74,7 +81,7 @@ class Hconv2dSpec:
     def macs(self) -> int:
         """Multiply-accumulates of one call."""
         outputs = self.y.batch * self.y.channels * self.y.height * self.y.width
-        return outputs * self.x.channels * self.kernel[0] * self.kernel[1]
+        return outputs * (self.x.channels // self.groups) * self.kernel[0] * self.kernel[1]
 
 
 def _method(spec: Hconv2dSpec, target: Target) -> Any:
@@ -102,14 +109,14 @@ def pack(
     Args:
         spec: The convolution.
         target: The CPU it is compiled for.
-        weights: (C_out, C_in, kH, kW) float.
+        weights: (C_out, C_in/groups, kH, kW) float.
         bias: (C_out,) float.
         slope: (C_out,) float or a number; needed where the epilogue has a slope.
 
     Raises:
         ModelError: The weights' shape is not the spec's.
     """
-    expected = (spec.y.channels, spec.x.channels, *spec.kernel)
+    expected = (spec.y.channels, spec.x.channels // spec.groups, *spec.kernel)
     if weights.shape != expected:
         raise ModelError("convolution weights of the wrong shape", why=f"{weights.shape}, not {expected}")
     packed: dict[str, Array] = _method(spec, target).pack(spec, target, weights, bias, slope)

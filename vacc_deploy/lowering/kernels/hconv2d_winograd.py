@@ -24,10 +24,10 @@ from tvm.tirx.script import builder as T
 from vacc_deploy.lowering.kernels.float_epilogue import (
     EpilogueBuffers,
     epilogue_arguments,
+    finish_plane,
     residual_argument,
 )
 from vacc_deploy.lowering.kernels.float_simd import FloatSimd, float_simd_of
-from vacc_deploy.lowering.kernels.hconv2d_direct import finish_row
 from vacc_deploy.lowering.kernels.isa.function import (
     CACHE_LINE,
     argument,
@@ -37,7 +37,7 @@ from vacc_deploy.lowering.kernels.isa.function import (
     scratch,
     write,
 )
-from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer, parallel_rows, plane_argument, write_end_halo
+from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer, plane_argument
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, let, load, splat, store
 from vacc_deploy.lowering.kernels.winograd import OUTPUTS, POINTS, filter_points, input_points, outputs_of
 from vacc_deploy.lowering.target import Target
@@ -82,7 +82,7 @@ class Blocking:
 
 def applies(spec: Hconv2dSpec, target: Target) -> bool:
     """Whether this method computes `spec`, and faster than the definition."""
-    simple = spec.kernel == (3, 3) and spec.stride == (1, 1) and spec.dilation == (1, 1)
+    simple = spec.groups == 1 and spec.kernel == (3, 3) and spec.stride == (1, 1) and spec.dilation == (1, 1)
     lanes = float_simd_of(target).lanes
     deep = min(spec.x.channels, spec.y.channels) >= lanes
     tiles = spec.y.batch * (spec.y.height // OUTPUTS) * (spec.y.width // OUTPUTS)
@@ -140,14 +140,12 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
             first = let(T.min(group * cut.per_group, count - cut.per_group))
             with T.serial(0, cut.per_group) as t:
                 _transform_inputs(spec, simd, cut, x, points, _place(spec, cut, first + t), t, inputs)
-            with T.serial(0, _POINTS) as point, T.serial(0, cut.groups) as g:
-                with T.serial(0, cut.per_group // cut.tiles) as b:
-                    _multiply(cut, points, filters, products, (point, g, b * cut.tiles), inputs)
+            blocks = cut.per_group // cut.tiles
+            with T.serial(0, _POINTS) as point, T.serial(0, cut.groups) as g, T.serial(0, blocks) as b:
+                _multiply(cut, points, filters, products, (point, g, b * cut.tiles), inputs)
             with T.serial(0, cut.per_group) as t:
                 _transform_outputs(spec, cut, products, epilogue, y, _place(spec, cut, first + t), t)
-        with parallel_rows(spec.y.batch, spec.y.height) as (n, row):
-            finish_row(y, n, row, cut.channels, cut.lanes)
-        write_end_halo(y)
+        finish_plane(y, cut.channels, cut.lanes)
     return function.get()
 
 
