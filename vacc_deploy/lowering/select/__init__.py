@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from vacc_deploy.lowering.convert import ConvertStep
 from vacc_deploy.lowering.graph import Form, GenericStep, Operand, Step, StepGraph, Value
-from vacc_deploy.lowering.select import conv  # noqa: F401 - fills the registry
+from vacc_deploy.lowering.select import binary, conv  # noqa: F401 - fill the registry
 from vacc_deploy.lowering.select.registry import SELECTORS
 from vacc_deploy.lowering.view import GraphView
 

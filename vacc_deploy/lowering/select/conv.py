@@ -18,9 +18,11 @@ from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.activation import Clamp, following_clamp
 from vacc_deploy.lowering.select.registry import selector
+from vacc_deploy.lowering.select.residual import Residual, following_residual
 from vacc_deploy.lowering.select.window import Window, read_window
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
+from vacc_deploy.runtime.reference.add import AddFactors, add_factors
 from vacc_deploy.runtime.reference.fixed_point import multiplier
 
 Array = npt.NDArray[Any]
@@ -43,22 +45,18 @@ class IntegerConvStep:
     bias: Array
     scale: Array
     clamp: Clamp
+    residual: Residual | None = None
     op: str = "conv2d"
 
     @property
     def inputs(self) -> tuple[Operand, ...]:
-        """The picture."""
-        return (self.source,)
+        """The picture, and the one that is added."""
+        return (self.source,) if self.residual is None else (self.source, self.residual.other)
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """Dense, depthwise or grouped, as the weights say."""
         source = inputs[0]
         assert isinstance(source, Plane) and isinstance(output, Plane)
-        epilogue = qconv2d.Epilogue()
-        if output.dtype == "uint8":
-            assert self.output.value.quantization is not None
-            low, high = self.clamp.codes(self.output.value.quantization)
-            epilogue = qconv2d.Epilogue(zero_point=output.fill, low=low, high=high)
         spec = qconv2d.QConv2dSpec(
             source,
             output,
@@ -66,9 +64,29 @@ class IntegerConvStep:
             self.window.strides,
             self.window.dilations,
             self.window.pads[:2],
-            epilogue,
+            self._epilogue(inputs, output),
         )
-        return qconv2d.build(spec, target, self.weight, self.bias, self.scale)
+        factors = None if self.residual is None else self._factors(self.residual)
+        return qconv2d.build(spec, target, self.weight, self.bias, self.scale, residual=factors)
+
+    def _epilogue(self, inputs: Sequence[Plane | Value], output: Plane) -> qconv2d.Epilogue:
+        quantization = self.output.value.quantization
+        if output.dtype != "uint8" or quantization is None:
+            return qconv2d.Epilogue()
+        if self.residual is None:
+            low, high = self.clamp.codes(quantization)
+            return qconv2d.Epilogue(zero_point=output.fill, low=low, high=high)
+        inner = self.residual.inner
+        low, high = self.clamp.codes(inner)
+        other = inputs[1]
+        assert isinstance(other, Plane)
+        added = qconv2d.Residual(other, *self.residual.clamp.codes(quantization))
+        return qconv2d.Epilogue(inner.zero_point, low, high, table_zero_point=inner.zero_point, residual=added)
+
+    def _factors(self, residual: Residual) -> AddFactors:
+        other, result = residual.other.value.quantization, residual.output.quantization
+        assert other is not None and result is not None
+        return add_factors(float(residual.inner.scale), float(other.scale), float(result.scale))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +149,12 @@ def select_integer_conv(node: ir.Node, view: GraphView) -> IntegerConvStep | Non
     if quantized is not None:
         quantize_node, value = quantized
         assert value.quantization is not None
-        output = Operand(value, Form.QUANTIZED)
         scale = multiplier(input_scale, weight.scale, value.quantization.scale)
-        covered = [*covered, quantize_node]
+        residual = following_residual(quantize_node, value, view) if group_count(node) == 1 else None
+        output = Operand(value if residual is None else residual.output, Form.QUANTIZED)
+        covered = [*covered, quantize_node, *(() if residual is None else residual.nodes)]
     else:
+        residual = None
         output = Operand(view.float_value(result), Form.FLOAT_PLANE)
         scale = (input_scale * weight.scale).astype(np.float32)
     bias = integer_bias(node, view, input_scale * weight.scale)
@@ -153,6 +173,7 @@ def select_integer_conv(node: ir.Node, view: GraphView) -> IntegerConvStep | Non
         bias=bias,
         scale=scale,
         clamp=clamp,
+        residual=residual,
     )
 
 
