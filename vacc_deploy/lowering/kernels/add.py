@@ -1,19 +1,19 @@
 """Addition and subtraction of planes.
 
-Codes are added in int32 in units of 2^-k output steps and rounded once, as `runtime.reference.add` says; floats
-in float32, rounded once.
+Codes are added in int32 in units of 2^-k output steps and rounded once, as `runtime.reference.add` says;
+floats in float32, rounded once.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vacc_deploy.lowering.kernels.binary import BinarySpec, Combine, constant_param, emit_binary
+from vacc_deploy.lowering.kernels.binary import BinarySpec, Combine, Scales, constant_param, emit_binary
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, cast, let, splat
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.plane_rows import LANES, Plain
@@ -28,7 +28,7 @@ class AddSpec(BinarySpec):
     subtract: bool = False
 
 
-@lru_cache(maxsize=None)
+@cache
 def emit(spec: AddSpec, target: Target) -> Any:
     """``add(inputs, constant operand, factors (2,) int32, step (1,) float32, output)``."""
     if not spec.is_quantized:
@@ -60,16 +60,13 @@ def pack(
     spec: AddSpec,
     target: Target,
     *,
-    a_scale: float | None = None,
-    b_scale: float | None = None,
-    output_scale: float | None = None,
+    scales: Scales | None = None,
     constant: npt.NDArray[Any] | None = None,
 ) -> dict[str, npt.NDArray[Any]]:
     """The kernel's parameters; see `build`."""
     params = constant_param(spec, constant)
-    if spec.is_quantized:
-        assert a_scale is not None and b_scale is not None and output_scale is not None
-        factors = add_factors(a_scale, b_scale, output_scale, subtract=spec.subtract)
+    if scales is not None:
+        factors = add_factors(scales.a, scales.b, scales.output, subtract=spec.subtract)
         params["factors"] = np.array([factors.a, factors.b], np.int32)
         params["step"] = np.array([factors.m], np.float32)
     return params
@@ -79,9 +76,7 @@ def build(
     spec: AddSpec,
     target: Target,
     *,
-    a_scale: float | None = None,
-    b_scale: float | None = None,
-    output_scale: float | None = None,
+    scales: Scales | None = None,
     constant: npt.NDArray[Any] | None = None,
 ) -> Kernel:
     """The kernel of an addition or subtraction.
@@ -89,13 +84,10 @@ def build(
     Args:
         spec: Geometry.
         target: CPU level.
-        a_scale: Step of `spec.a`; the scales are needed for planes of codes and only there.
-        b_scale: Step of `spec.b`.
-        output_scale: Step of the result.
+        scales: Steps of operands and result, for planes of codes and only there.
         constant: The constant operand, (N, C, H, W) as stored: uint8 codes, or floats.
 
     Raises:
         ModelError: The operands' steps are too coarse for the output's.
     """
-    scales = {"a_scale": a_scale, "b_scale": b_scale, "output_scale": output_scale}
-    return Kernel(emit(spec, target), pack(spec, target, **scales, constant=constant))
+    return Kernel(emit(spec, target), pack(spec, target, scales=scales, constant=constant))

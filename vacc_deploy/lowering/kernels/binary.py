@@ -1,4 +1,4 @@
-"""The frame of every operator of two operands: rows in parallel, operands broadcast, one rounding at the end."""
+"""The frame of every operator of two operands: rows in parallel, operands broadcast, one rounding."""
 
 from __future__ import annotations
 
@@ -27,6 +27,15 @@ from vacc_deploy.lowering.plane import Plane
 
 Combine: TypeAlias = Callable[[Expr, Expr, int], Expr]
 """(a, b, lanes) → float32 lanes: the result, in steps of the output's scale where that holds codes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """Quantisation steps of both operands and of the result."""
+
+    a: float
+    b: float
+    output: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,19 @@
 """Multiplication of planes, element by element.
 
-Codes: ``clamp(round(f32((q_a − z_a)(q_b − z_b)) · m) + z_y)`` with ``m = f32(f32(s_a·s_b) / s_y)``. Floats: in
-float32, rounded once.
+Codes: ``clamp(round(f32((q_a − z_a)(q_b − z_b)) · m) + z_y)`` with ``m = f32(f32(s_a·s_b) / s_y)``.
+Floats: in float32, rounded once.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vacc_deploy.lowering.kernels.binary import BinarySpec, Combine, constant_param, emit_binary
+from vacc_deploy.lowering.kernels.binary import BinarySpec, Combine, Scales, constant_param, emit_binary
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, cast, let, splat
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.plane_rows import Plain
@@ -26,7 +26,7 @@ class MulSpec(BinarySpec):
     """``a · b``."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def emit(spec: MulSpec, target: Target) -> Any:
     """``mul(inputs, constant operand, multiplier (1,) float32, output)``; no multiplier for floats."""
     if not spec.is_quantized:
@@ -47,16 +47,13 @@ def pack(
     spec: MulSpec,
     target: Target,
     *,
-    a_scale: float | None = None,
-    b_scale: float | None = None,
-    output_scale: float | None = None,
+    scales: Scales | None = None,
     constant: npt.NDArray[Any] | None = None,
 ) -> dict[str, npt.NDArray[Any]]:
     """The kernel's parameters; see `build`."""
     params = constant_param(spec, constant)
-    if spec.is_quantized:
-        assert a_scale is not None and b_scale is not None and output_scale is not None
-        params["multiplier"] = np.reshape(multiplier(a_scale, b_scale, output_scale), (1,))
+    if scales is not None:
+        params["multiplier"] = np.reshape(multiplier(scales.a, scales.b, scales.output), (1,))
     return params
 
 
@@ -64,9 +61,7 @@ def build(
     spec: MulSpec,
     target: Target,
     *,
-    a_scale: float | None = None,
-    b_scale: float | None = None,
-    output_scale: float | None = None,
+    scales: Scales | None = None,
     constant: npt.NDArray[Any] | None = None,
 ) -> Kernel:
     """The kernel of a multiplication.
@@ -74,10 +69,7 @@ def build(
     Args:
         spec: Geometry.
         target: CPU level.
-        a_scale: Step of `spec.a`; the scales are needed for planes of codes and only there.
-        b_scale: Step of `spec.b`.
-        output_scale: Step of the result.
+        scales: Steps of operands and result, for planes of codes and only there.
         constant: The constant operand, (N, C, H, W) as stored: uint8 codes, or floats.
     """
-    scales = {"a_scale": a_scale, "b_scale": b_scale, "output_scale": output_scale}
-    return Kernel(emit(spec, target), pack(spec, target, **scales, constant=constant))
+    return Kernel(emit(spec, target), pack(spec, target, scales=scales, constant=constant))
