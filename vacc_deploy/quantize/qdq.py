@@ -93,6 +93,9 @@ class _Writer:
         for name in order:
             if name in self.plan.quantized:
                 self._pair(str(name), makers.get(str(name)), int8)
+        for name in list(self.graph.initializers):
+            if not self.graph.initializers[name].uses():
+                del self.graph.initializers[name]
 
     def params(self, name: str) -> QuantParams:
         root = self.plan.root.get(name, name)
