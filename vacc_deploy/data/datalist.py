@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vacc_deploy.errors import DataError
-from vacc_deploy.safe_io import read_lines, write_text_atomic
+from vacc_deploy.safe_io import read_lines
 
 
 def read_datalist(path: Path, count: int | None = None) -> list[Path]:
@@ -20,7 +20,7 @@ def read_datalist(path: Path, count: int | None = None) -> list[Path]:
         FileError: The datalist cannot be read as text.
         DataError: It names nothing, or files that do not exist (the first of them are listed).
     """
-    names = [line.strip() for line in read_lines(path) if line.strip() and not line.lstrip().startswith("#")]
+    names = [line for line in read_lines(path) if not line.startswith("#")]
     if not names:
         raise DataError(f"the datalist '{path}' names no file", hint="one npz path per line")
     files = [_locate(name, path.parent) for name in names[:count]]
@@ -34,9 +34,9 @@ def read_datalist(path: Path, count: int | None = None) -> list[Path]:
     return [file for file in files if file is not None]
 
 
-def write_datalist(path: Path, files: Sequence[Path]) -> None:
-    """Write absolute paths, one per line, as vamp expects them."""
-    write_text_atomic(path, "".join(f"{os.path.abspath(file)}\n" for file in files))
+def datalist_text(files: Sequence[Path]) -> str:
+    """A datalist's text: absolute paths, one per line, as vamp expects them."""
+    return "".join(f"{os.path.abspath(file)}\n" for file in files)
 
 
 def _locate(name: str, folder: Path) -> Path | None:
