@@ -1,0 +1,46 @@
+"""`vdeploy vsx`: run a vaststreamx script unchanged."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vacc_deploy.errors import VdeployError
+
+app = typer.Typer(add_completion=False)
+
+_OWN_FLAGS = ("--with",)
+
+
+def rewrite_arguments(arguments: list[str]) -> list[str]:
+    """Everything after the script's name belongs to the script, whatever it looks like."""
+    index = 0
+    while index < len(arguments) and arguments[index].startswith("-"):
+        index += 2 if arguments[index] in _OWN_FLAGS else 1
+    return [*arguments[:index], "--", *arguments[index:]] if index < len(arguments) else arguments
+
+
+@app.command()
+def vsx(
+    script: Annotated[Path, typer.Argument(help="The script.")],
+    arguments: Annotated[list[str] | None, typer.Argument(help="Its arguments, passed on untouched.")] = None,
+    preload: Annotated[
+        list[Path] | None,
+        typer.Option("--with", help="Python file to run first; it registers custom operators."),
+    ] = None,
+) -> None:
+    """Run a vaststreamx script unchanged on the emulated run stream. This is emulation, not the card."""
+    from vacc_deploy.vsx.script import run_script
+
+    try:
+        run_script(script, arguments or [], preload or [])
+    except VdeployError:
+        raise
+    except Exception:
+        # The script's own mistake: Python's report of it, as without us.
+        traceback.print_exc(file=sys.stderr)
+        raise typer.Exit(1) from None

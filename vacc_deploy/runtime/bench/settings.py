@@ -1,0 +1,92 @@
+"""What a benchmark is asked to do."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from vacc_deploy.errors import ConfigError, ErrorList, VdeployError
+from vacc_deploy.runtime.latency import DEFAULT_PERCENTILES
+
+Shapes: TypeAlias = tuple[tuple[int, ...], ...]
+"""One shape per input, as `-s` gives them."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSettings:
+    """The flags of `vdeploy bench`, resolved.
+
+    Args:
+        prefix: The artifact.
+        vdsp_params: The vdsp JSON; with it pictures are fed, without it tensors.
+        instances: Instances per process.
+        processes: Processes.
+        batch_size: Items per request.
+        queue_size: Requests that may wait per instance; 0 is latency mode.
+        iterations: Requests over all instances and processes; None: only time counts, 0: endless.
+        seconds: How long to measure; None: only the number counts.
+        warmup: Requests per instance before the clock starts.
+        threads: CPU threads per inference; None shares the cores out between the instances.
+        devices: Device ids, which the emulation only repeats.
+        percentiles: Latency percentiles to report.
+        shapes: `-s`: shape of each input without batch (pictures), or with it (token models).
+        datalist: Text file that names one npz per line.
+        path_output: Folder for the outputs of the datalist's files.
+    """
+
+    prefix: Path
+    vdsp_params: Path | None = None
+    instances: int = 1
+    processes: int = 1
+    batch_size: int = 1
+    queue_size: int = 1
+    iterations: int | None = None
+    seconds: float | None = None
+    warmup: int = 2
+    threads: int | None = None
+    devices: tuple[int, ...] = (0,)
+    percentiles: tuple[int, ...] = DEFAULT_PERCENTILES
+    shapes: Shapes | None = None
+    datalist: Path | None = None
+    path_output: Path | None = None
+
+    def __post_init__(self) -> None:
+        limits = {
+            "instances (-i)": self.instances,
+            "processes (-p)": self.processes,
+            "batch size (-b)": self.batch_size,
+        }
+        problems: list[VdeployError] = [
+            ConfigError(f"{name} must be at least 1, got {value}")
+            for name, value in limits.items()
+            if value < 1
+        ]
+        if self.queue_size < 0:
+            problems.append(ConfigError(f"the queue size must not be negative, got {self.queue_size}"))
+        if self.warmup < 0:
+            problems.append(ConfigError(f"the warm-up must not be negative, got {self.warmup}"))
+        if any(not 0 <= percent <= 100 for percent in self.percentiles):
+            problems.append(ConfigError(f"percentiles lie between 0 and 100, got {list(self.percentiles)}"))
+        if self.path_output is not None and self.datalist is None:
+            problems.append(
+                ConfigError(
+                    "--path_output needs --datalist: outputs of made-up input are of no use",
+                    hint="write a datalist with `vdeploy npz`",
+                )
+            )
+        if problems:
+            raise problems[0] if len(problems) == 1 else ErrorList(problems)
+
+    @property
+    def mode(self) -> str:
+        """``latency`` where requests go one at a time, else ``throughput``."""
+        return "throughput" if self.queue_size else "latency"
+
+    @property
+    def threads_per_instance(self) -> int:
+        """CPU threads that each instance computes with."""
+        if self.threads is not None:
+            return self.threads
+        return max(1, len(os.sched_getaffinity(0)) // (self.instances * self.processes))

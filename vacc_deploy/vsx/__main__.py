@@ -1,0 +1,26 @@
+"""``python -m vacc_deploy.vsx SCRIPT ARGS…``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from vacc_deploy.errors import VdeployError
+from vacc_deploy.vsx.script import run_script
+
+
+def main() -> int:
+    """Run the script named on the command line; returns the exit code."""
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+        print("usage: python -m vacc_deploy.vsx SCRIPT ARGS…", file=sys.stderr)
+        return int(len(sys.argv) < 2)
+    try:
+        run_script(Path(sys.argv[1]), sys.argv[2:])
+    except VdeployError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
