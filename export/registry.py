@@ -14,6 +14,8 @@ from vacc_deploy.export.recipe import Recipe
 SHIPPED = {
     "vdsr": "vacc_deploy.export.vdsr",
     "lesrcnn": "vacc_deploy.export.lesrcnn",
+    "fsrnet": "vacc_deploy.export.fsrnet",
+    "sparnet": "vacc_deploy.export.sparnet",
 }
 
 _recipes: dict[str, dict[str, Recipe]] = {}  # name → variant → recipe, in the order of registration

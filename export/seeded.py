@@ -7,6 +7,7 @@ depends on its key and shape alone.  With n standard normal in float64, rounded 
     bias                    n · 0.01 · gain
     normalisation           weight (1 + 0.1 n) · gain, bias 0.1 n, mean 0.1 n, variance uniform in [0.5, 1.5]
     PReLU slope             0.25
+    spectral norm's u, v    thirty power iterations from a random u
 
 A module of another kind says how its own tensors are drawn in a class attribute ``seeded_kinds``.
 Frozen parameters and all other buffers keep the value that the network's constructor gave them.
@@ -23,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+_POWER_ITERATIONS = 30
 _Array = NDArray[np.float64]
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
@@ -42,7 +44,8 @@ def _generator(key: str) -> np.random.Generator:
 
 def _fan_in(module: nn.Module, shape: tuple[int, ...]) -> int:
     if isinstance(module, nn.ConvTranspose2d):  # (C_in, C_out / groups, kH, kW)
-        return shape[0] // module.groups * shape[2] * shape[3]
+        per_output = shape[0] // module.groups * shape[2] * shape[3]
+        return per_output // (module.stride[0] * module.stride[1])
     return int(np.prod(shape[1:]))  # (C_out, C_in / groups, kH, kW) or (C_out, C_in)
 
 
@@ -52,7 +55,10 @@ def _kind(module: nn.Module, name: str, key: str) -> str | None:
     if name in kinds:
         return kinds[name]
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-        return {"weight": "fan_in", "bias": "bias"}.get(name)
+        return {
+            "weight": "fan_in", "weight_orig": "fan_in", "bias": "bias",
+            "weight_u": "spectral", "weight_v": "spectral",
+        }.get(name)  # fmt: skip
     if isinstance(module, _NORMS):
         return {
             "weight": "near_one", "bias": "small", "running_mean": "small", "running_var": "variance"
@@ -70,6 +76,21 @@ def draw(key: str, kind: str, shape: tuple[int, ...], gain: float, fan_in: int) 
     normal = generator.standard_normal(shape)
     values = normal * (np.sqrt(2.0 / fan_in) * gain) if kind == "fan_in" else _RULES[kind](normal, gain)
     return np.asarray(values).astype(np.float32)
+
+
+def _unit(vector: _Array) -> _Array:
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)
+
+
+def _singular_vector(weight: NDArray[np.float32], prefix: str, *, left: bool) -> NDArray[np.float32]:
+    """A vector of the power iteration that spectral normalisation keeps beside its weight."""
+    matrix = weight.astype(np.float64).reshape(weight.shape[0], -1)
+    u = _unit(_generator(f"{prefix}.weight_u").standard_normal(matrix.shape[0]))
+    v = u
+    for _ in range(_POWER_ITERATIONS):
+        v = _unit(matrix.T @ u)
+        u = _unit(matrix @ v)
+    return (u if left else v).astype(np.float32)
 
 
 def seeded_state(network: nn.Module, gains: Mapping[str, float]) -> dict[str, NDArray[np.float32]]:
@@ -97,6 +118,9 @@ def seeded_state(network: nn.Module, gains: Mapping[str, float]) -> dict[str, ND
         frozen = isinstance(tensor, nn.Parameter) and not tensor.requires_grad
         if kind is None or frozen:
             made[key] = tensor.detach().numpy().astype(np.float32)
+            continue
+        if kind == "spectral":
+            made[key] = _singular_vector(made[f"{prefix}.weight_orig"], prefix, left=name == "weight_u")
             continue
         shape = tuple(tensor.shape)
         gain = next((gain for pattern, gain in reversed(gains.items()) if re.match(pattern, key)), 1.0)

@@ -1,0 +1,100 @@
+"""The recipes' networks compute what the official networks compute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vacc_deploy.export.checkpoint import check_fit, load_arrays, load_checkpoint
+from vacc_deploy.export.proof import as_arrays
+from vacc_deploy.export.registry import find_recipe
+from vacc_deploy.export.seeded import seeded_state
+
+pytestmark = pytest.mark.golden
+
+
+@dataclass(frozen=True)
+class Case:
+    recipe: str
+    variant: str | None
+    folder: str
+    input: str
+    checkpoint: str = ""  # under ../shared/data; empty means seeded weights
+    case: str = ""
+
+
+CASES = {
+    "vdsr-real": Case("vdsr", None, "vdsr", "butterfly_x4_256", "vdsr/vdsr_epoch50.safetensors"),
+    "vdsr-seeded": Case("vdsr", None, "vdsr", "butterfly_x4_256"),
+    **{
+        f"lesrcnn-x{scale}-{kind}": Case(
+            "lesrcnn", f"x{scale}", f"lesrcnn_x{scale}", f"butterfly_x{scale}_native",
+            f"lesrcnn/lesrcnn_x{scale}.safetensors" if kind == "real" else "",
+        )
+        for scale in (2, 3, 4)
+        for kind in ("real", "seeded")
+    },
+    **{
+        f"lesrcnn-b-x{scale}": Case("lesrcnn", f"b_x{scale}", "lesrcnn_b", f"butterfly_x{scale}_native")
+        for scale in (2, 3, 4)
+    },
+    "fsrnet-running": Case("fsrnet", "running", "fsrnet", "ffhq00000"),
+    "fsrnet-batch": Case("fsrnet", "batch", "fsrnet", "ffhq00000", case="ffhq00000_trainmode"),
+    "sparnet-light-0": Case("sparnet", "light_attn3d", "sparnet_light_attn3d", "ffhq00000"),
+    "sparnet-light-5": Case("sparnet", "light_attn3d", "sparnet_light_attn3d", "ffhq00005"),
+    "sparnet-full": Case("sparnet", "full", "sparnet", "ffhq00000"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_network_reproduces_the_official_output(name: str, golden: Any, shared_data: Path) -> None:
+    case = CASES[name]
+    reference = golden(case.folder)
+    recipe = find_recipe(case.recipe, case.variant)
+    network = recipe.build().eval().requires_grad_(False)
+    if case.checkpoint:
+        load_checkpoint(network, shared_data / case.checkpoint, recipe.stem)
+    else:
+        load_arrays(network, reference.weights(), case.folder, recipe.stem)
+    network = network.for_inference() if hasattr(network, "for_inference") else network
+    weights = "real" if case.checkpoint else "seeded"
+    (stored,) = (item for item in reference.cases(weights) if item["case"] == (case.case or case.input))
+    example = reference.input({"case": case.input})
+    with torch.inference_mode():
+        outputs = as_arrays(network(example))
+    reference.check(stored, dict(zip(recipe.output_names, outputs, strict=True)))
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.case])
+def test_every_layer_agrees_with_its_probe(name: str, golden: Any, shared_data: Path) -> None:
+    case = CASES[name]
+    reference = golden(case.folder)
+    weights = "real" if case.checkpoint else "seeded"
+    stored = next(item for item in reference.cases(weights) if item["case"] == case.input)
+    if "probes" not in stored:
+        pytest.skip("no probes are stored for this input")
+    recipe = find_recipe(case.recipe, case.variant)
+    network = recipe.build().eval().requires_grad_(False)
+    if case.checkpoint:
+        load_checkpoint(network, shared_data / case.checkpoint, recipe.stem)
+    else:
+        load_arrays(network, reference.weights(), case.folder, recipe.stem)
+    assert reference.check_probes(stored, network, reference.input({"case": case.input})) >= 20
+
+
+@pytest.mark.parametrize("name", sorted({case.folder for case in CASES.values()}))
+def test_own_seeded_rule_equals_the_reference_rule(name: str, golden: Any) -> None:
+    case = next(case for case in CASES.values() if case.folder == name)
+    reference = golden(name)
+    recipe = find_recipe(case.recipe, case.variant)
+    network = recipe.build()
+    expected = reference.weights()
+    check_fit(network, expected, name, recipe.stem)
+    assert [entry["key"] for entry in reference.manifest["state_dict"]] == list(network.state_dict())
+    for key, values in seeded_state(network, recipe.seeded_gains).items():
+        np.testing.assert_array_equal(values, expected[key], err_msg=key)
