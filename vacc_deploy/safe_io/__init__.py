@@ -17,7 +17,7 @@ from vacc_deploy.safe_io.safetensors_file import (
     read_safetensors_metadata,
     write_safetensors,
 )
-from vacc_deploy.safe_io.source import file_error, open_source, read_bytes, read_lines, read_text
+from vacc_deploy.safe_io.source import PathLike, file_error, open_source, read_bytes, read_lines, read_text
 from vacc_deploy.safe_io.staged import staged_directory
 from vacc_deploy.safe_io.strict_json import parse_json, read_json, read_json_document, read_json_located
 from vacc_deploy.safe_io.strict_yaml import parse_yaml, read_yaml
@@ -27,6 +27,7 @@ __all__ = [
     "SUFFIXES",
     "Archive",
     "KeyPath",
+    "PathLike",
     "Position",
     "Positions",
     "check_torchscript",
