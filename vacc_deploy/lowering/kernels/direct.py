@@ -57,11 +57,15 @@ class DirectConvolution:
     def _shape(self) -> tuple[int, ...]:
         cut, section = self.cut, self.section
         width = cut.vectors * self.products.weight_elements
+        if section.taps == 0:
+            return (1, 1, 1, 1, width)
         return (section.groups * cut.parts, *section.kernel, self._depth, width)
 
     def pack(self, weights: Array) -> Array:
         """Weights (C_out, C_in/groups, kH, kW) in the order in which the code reads them."""
         cut, groups, depth = self.cut, self.section.groups, self.products.depth
+        if self.section.taps == 0:
+            return np.zeros(self._shape, self.products.weight_dtype)
         outputs = cut.parts * cut.vectors * cut.lanes
         grouped = weights.reshape(groups, -1, *weights.shape[1:])
         padded = np.zeros((groups, outputs, self._depth * depth, *self.section.kernel), weights.dtype)
@@ -94,13 +98,14 @@ class DirectConvolution:
             split = T.floordiv(item, self.y.batch * row_groups)
             n = T.floormod(T.floordiv(item, row_groups), self.y.batch)
             row = let(T.floormod(item, row_groups) * cut.rows)
-            inputs = self.products.prepare(x, (rows_in, columns_in))
+            inputs = self.products.prepare(x, (max(1, rows_in), max(1, columns_in)))
             with T.serial(0, -(-cut.blocks // cut.blocks_per_chunk)) as c:
                 first = let(T.min(c * chunk, section.columns - cut.pixels))
                 wanted = T.min((c + 1) * chunk, section.columns) - first
                 top = row * section.stride[0] - section.padding[0]
                 left = first * section.stride[1] - section.padding[1]
-                inputs.load(n, top, left, (wanted - 1) * section.stride[1] + section.span[1])
+                if section.taps:
+                    inputs.load(n, top, left, (wanted - 1) * section.stride[1] + section.span[1])
                 here = T.min(cut.blocks_per_chunk, cut.blocks - c * cut.blocks_per_chunk)
                 with T.serial(0, per_split) as g, T.serial(0, here) as b:
                     block = (c * cut.blocks_per_chunk + b) * cut.pixels
@@ -140,8 +145,9 @@ class DirectConvolution:
                 for acc, taps in zip(accumulators, filters, strict=True):
                     write(acc, products.add_product(read(acc, lanes), activation, taps), lanes)
 
-        with T.serial(0, section.kernel[0]) as dy, T.serial(0, section.kernel[1]) as dx:
-            self._each_depth(part, lambda block, channel, k: step(dy, dx, block, channel, k))
+        if section.taps:
+            with T.serial(0, section.kernel[0]) as dy, T.serial(0, section.kernel[1]) as dx:
+                self._each_depth(part, lambda block, channel, k: step(dy, dx, block, channel, k))
         return {place: [read(acc, lanes) for acc in accumulators] for place, accumulators in sums.items()}
 
     def _each_depth(self, part: Expr, body: Callable[[Expr, Expr, Expr], None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from vacc_deploy.lowering.kernels.isa.planes import (
     write_side_halo,
 )
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, lanes_of, let
+from vacc_deploy.lowering.kernels.section import Section, SteppedPlane
 from vacc_deploy.lowering.plane import Plane
 
 Array = npt.NDArray[Any]
@@ -134,6 +135,26 @@ def epilogue_arguments(
     bias = argument("bias", (channels,), "float32")
     slope = argument("slope", (channels,), "float32") if epilogue.slope else None
     return EpilogueBuffers(epilogue, simd, scale, bias, slope, residual)
+
+
+class FloatFinish:
+    """Stores a section's finished sums in `y`, for `DirectConvolution.emit`."""
+
+    def __init__(self, epilogue: EpilogueBuffers, y: PlaneBuffer, lanes: int, section: Section) -> None:
+        self.lanes = lanes
+        self.y = SteppedPlane(y.plane, y.buffer, section)
+        residual = epilogue.residual
+        stepped = None if residual is None else SteppedPlane(residual.plane, residual.buffer, section)
+        self.epilogue = replace(epilogue, residual=stepped)
+
+    def __call__(self, n: Expr, vector: Expr, pixels: list[tuple[Expr, Expr, Expr]]) -> None:
+        """Applies the epilogue to one vector of output channels at several pixels (row, column, sum)."""
+        per_block = self.y.plane.block // self.lanes
+        constants = self.epilogue.constants(vector * self.lanes, self.lanes)
+        for row, column, acc in pixels:
+            place = (n, vector // per_block, row, column, vector % per_block * self.lanes)
+            value = self.epilogue.apply(acc, constants, place)
+            self.epilogue.simd.store(self.y.buffer, self.y.index(*place), value)
 
 
 def finish_plane(y: PlaneBuffer, written: int, lanes: int) -> None:

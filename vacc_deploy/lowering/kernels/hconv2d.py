@@ -86,8 +86,10 @@ class Hconv2dSpec:
 
 def _method(spec: Hconv2dSpec, target: Target) -> Any:
     """The module that computes `spec` fastest."""
-    from vacc_deploy.lowering.kernels import hconv2d_direct, hconv2d_winograd
+    from vacc_deploy.lowering.kernels import hconv2d_depthwise, hconv2d_direct, hconv2d_winograd
 
+    if hconv2d_depthwise.applies(spec):
+        return hconv2d_depthwise
     return hconv2d_winograd if hconv2d_winograd.applies(spec, target) else hconv2d_direct
 
 

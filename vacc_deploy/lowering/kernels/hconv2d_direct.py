@@ -9,15 +9,14 @@ import numpy.typing as npt
 
 from vacc_deploy.lowering.kernels.direct import DirectConvolution, block_diagonal, merged_groups, zero_sums
 from vacc_deploy.lowering.kernels.float_epilogue import (
-    EpilogueBuffers,
+    FloatFinish,
     epilogue_arguments,
     finish_plane,
     residual_argument,
 )
 from vacc_deploy.lowering.kernels.float_simd import float_simd_of
 from vacc_deploy.lowering.kernels.isa.function import kernel_function
-from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer, plane_argument
-from vacc_deploy.lowering.kernels.isa.vector import Expr
+from vacc_deploy.lowering.kernels.isa.planes import plane_argument
 from vacc_deploy.lowering.kernels.products import FloatProducts
 from vacc_deploy.lowering.kernels.section import Section
 from vacc_deploy.lowering.target import Target
@@ -66,22 +65,8 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
         weights = direct.weights_argument("weights")
         epilogue = epilogue_arguments(spec.epilogue, float_simd_of(target), residual, direct.channels)
         y = plane_argument("y", spec.y)
-        direct.emit(x, weights, zero_sums(direct.products), FloatFinish(epilogue, y, direct.cut.lanes))
+        direct.emit(
+            x, weights, zero_sums(direct.products), FloatFinish(epilogue, y, direct.cut.lanes, direct.section)
+        )
         finish_plane(y, direct.channels, direct.cut.lanes)
     return function.get()
-
-
-class FloatFinish:
-    """Stores finished sums in `y`, for `DirectConvolution.emit`."""
-
-    def __init__(self, epilogue: EpilogueBuffers, y: PlaneBuffer, lanes: int) -> None:
-        self.epilogue, self.y, self.lanes = epilogue, y, lanes
-
-    def __call__(self, n: Expr, vector: Expr, pixels: list[tuple[Expr, Expr, Expr]]) -> None:
-        """Applies the epilogue to one vector of output channels at several pixels (row, column, sum)."""
-        per_block = self.y.plane.block // self.lanes
-        constants = self.epilogue.constants(vector * self.lanes, self.lanes)
-        for row, column, acc in pixels:
-            place = (n, vector // per_block, row, column, vector % per_block * self.lanes)
-            value = self.epilogue.apply(acc, constants, place)
-            self.epilogue.simd.store(self.y.buffer, self.y.index(*place), value)

@@ -148,7 +148,7 @@ def cut_section(section: Section, x: Plane, y: Plane, registers: Registers) -> C
         pixels = section.columns if rows > 1 else pixels
     blocks = -(-section.columns // pixels)
     rows_in = (rows - 1) * section.stride[0] + section.span[0]
-    columns_in = _SCRATCH_BYTES // (4 * x.blocks * x.block * rows_in)
+    columns_in = _SCRATCH_BYTES // (4 * x.blocks * x.block * max(1, rows_in))
     per_chunk = max(1, min(blocks, columns_in // (pixels * section.stride[1])))
     items, all_parts = y.batch * (section.rows // rows), section.groups * parts
     splits = 1
