@@ -20,8 +20,8 @@ _SMALLEST = 0.02  # of the extremes
 def squared_error(histogram: Histogram, kept: Range, scheme: Scheme) -> float:
     """The mean squared error of quantising the histogram's values to 8 bits over `kept`.
 
-    Inside the range an error is uniform over one step (step²/12); values that are exactly 0 have none;
-    beyond it the error is the distance to the edge.
+    Where a step spans several bins, the error of a bin is that of its centre, else it is uniform over one
+    step (step²/12); beyond the range it is the distance to the edge. Values that are exactly 0 have none.
     """
     levels = 254.0 if scheme == "symmetric" else 255.0  # −127 … 127, or 0 … 255
     step = (kept.high - kept.low) / levels
@@ -29,7 +29,11 @@ def squared_error(histogram: Histogram, kept: Range, scheme: Scheme) -> float:
         return 0.0
     centres, counts = histogram.centres, histogram.counts
     beyond = np.maximum(np.maximum(centres - kept.high, kept.low - centres), 0.0)
-    squares = np.where(beyond > 0, beyond * beyond, step * step / 12)
+    if step > 4 * histogram.width:
+        inside = np.square(centres - step * np.rint(centres / step)) + histogram.width**2 / 12
+    else:
+        inside = np.full(centres.shape, step * step / 12)
+    squares = np.where(beyond > 0, beyond * beyond, inside)
     return float(np.sum(squares * counts)) / histogram.total
 
 
