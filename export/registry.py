@@ -16,6 +16,7 @@ SHIPPED = {
     "lesrcnn": "vacc_deploy.export.lesrcnn",
     "fsrnet": "vacc_deploy.export.fsrnet",
     "sparnet": "vacc_deploy.export.sparnet",
+    "gpen": "vacc_deploy.export.gpen",
 }
 
 _recipes: dict[str, dict[str, Recipe]] = {}  # name → variant → recipe, in the order of registration

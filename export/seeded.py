@@ -9,7 +9,7 @@ depends on its key and shape alone.  With n standard normal in float64, rounded 
     PReLU slope             0.25
     spectral norm's u, v    thirty power iterations from a random u
 
-A module of another kind says how its own tensors are drawn in a class attribute ``seeded_kinds``.
+A module of another kind says how its own tensors are drawn in an attribute ``seeded_kinds``.
 Frozen parameters and all other buffers keep the value that the network's constructor gave them.
 """
 
@@ -51,7 +51,7 @@ def _fan_in(module: nn.Module, shape: tuple[int, ...]) -> int:
 
 def _kind(module: nn.Module, name: str, key: str) -> str | None:
     """How tensor `name` of `module` is drawn; None keeps its value."""
-    kinds: Mapping[str, str] = getattr(type(module), "seeded_kinds", {})
+    kinds: Mapping[str, str] = getattr(module, "seeded_kinds", {})
     if name in kinds:
         return kinds[name]
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):

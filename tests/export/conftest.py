@@ -31,6 +31,11 @@ class Golden:
     def cases(self, weights: str) -> list[dict[str, Any]]:
         return [case for case in self._json("golden.json")["cases"] if case["weights"] == weights]
 
+    @property
+    def train_mode(self) -> dict[str, Any]:
+        """The extra FSRNet case whose BatchNorm used the picture's own statistics."""
+        return self._json("golden.json")["train_mode"]
+
     def weights(self) -> dict[str, np.ndarray]:
         """The seeded weights by the reference rule (an independent program in ../shared/data)."""
         path = self.folder.parent.parent / "seeded_weights.py"

@@ -25,7 +25,6 @@ class Case:
     folder: str
     input: str
     checkpoint: str = ""  # under ../shared/data; empty means seeded weights
-    case: str = ""
 
 
 CASES = {
@@ -44,14 +43,18 @@ CASES = {
         for scale in (2, 3, 4)
     },
     "fsrnet-running": Case("fsrnet", "running", "fsrnet", "ffhq00000"),
-    "fsrnet-batch": Case("fsrnet", "batch", "fsrnet", "ffhq00000", case="ffhq00000_trainmode"),
     "sparnet-light-0": Case("sparnet", "light_attn3d", "sparnet_light_attn3d", "ffhq00000"),
     "sparnet-light-5": Case("sparnet", "light_attn3d", "sparnet_light_attn3d", "ffhq00005"),
+    "gpen-256": Case("gpen", "256", "gpen_256_narrow05", "ffhq00000"),
     "sparnet-full": Case("sparnet", "full", "sparnet", "ffhq00000"),
+    "gpen-512": Case("gpen", "512", "gpen_512", "ffhq00000"),
+    "sparnet-hd": Case("sparnet", "hd_attn3d", "sparnethd_attn3d", "ffhq00000"),
 }  # fmt: skip
+SLOW = {"gpen-512", "sparnet-hd"}
+NAMES = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in CASES]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_network_reproduces_the_official_output(name: str, golden: Any, shared_data: Path) -> None:
     case = CASES[name]
     reference = golden(case.folder)
@@ -63,14 +66,25 @@ def test_network_reproduces_the_official_output(name: str, golden: Any, shared_d
         load_arrays(network, reference.weights(), case.folder, recipe.stem)
     network = network.for_inference() if hasattr(network, "for_inference") else network
     weights = "real" if case.checkpoint else "seeded"
-    (stored,) = (item for item in reference.cases(weights) if item["case"] == (case.case or case.input))
+    (stored,) = (item for item in reference.cases(weights) if item["case"] == case.input)
     example = reference.input({"case": case.input})
     with torch.inference_mode():
         outputs = as_arrays(network(example))
     reference.check(stored, dict(zip(recipe.output_names, outputs, strict=True)))
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.case])
+def test_fsrnet_with_batch_statistics(golden: Any) -> None:
+    reference = golden("fsrnet")
+    recipe = find_recipe("fsrnet", "batch")
+    network = recipe.build()
+    load_arrays(network, reference.weights(), "fsrnet", recipe.stem)
+    example = reference.input({"case": "ffhq00000"})
+    with torch.inference_mode():
+        outputs = as_arrays(network.for_inference()(example))
+    reference.check(reference.train_mode, dict(zip(recipe.output_names, outputs, strict=True)))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_layer_agrees_with_its_probe(name: str, golden: Any, shared_data: Path) -> None:
     case = CASES[name]
     reference = golden(case.folder)
