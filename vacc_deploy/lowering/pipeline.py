@@ -54,7 +54,7 @@ def lower(
         ModelError: An operator or shape cannot be compiled, or there is no linker.
     """
     prepared = _prepare(model)
-    graph = select(prepared.graph, str(prepared.graph.name or "main"), storage)
+    graph = select(prepared, storage)
     layout = assign_layouts(graph)
     emitted = emit(graph, layout, target)
     build_library(emitted.module, target, library)

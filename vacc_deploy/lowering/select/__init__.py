@@ -5,28 +5,30 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from vacc_deploy.lowering.convert import ConvertStep
-from vacc_deploy.lowering.graph import Form, GenericStep, Operand, Step, StepGraph, Value
-from vacc_deploy.lowering.select import binary, conv  # noqa: F401 - fill the registry
+from vacc_deploy.lowering.graph import GenericStep, Operand, Step, StepGraph
+from vacc_deploy.lowering.select import binary, conv, shuffle  # noqa: F401 - fill the registry
 from vacc_deploy.lowering.select.registry import SELECTORS
 from vacc_deploy.lowering.view import GraphView
+from vacc_deploy.runtime.reference.qdq_groups import codes_of
 
 __all__ = ["select"]
 
 
-def select(graph: ir.Graph, name: str, storage: str) -> StepGraph:
-    """The steps of a float or quantised ONNX graph with static shapes, in execution order.
+def select(model: ir.Model, storage: str) -> StepGraph:
+    """The steps of a float or quantised ONNX model with static shapes, in execution order.
 
     A step stands where the last of its nodes stood, so that everything it reads exists by then.
     """
-    view = GraphView(graph, storage)
+    graph = model.graph
+    view = GraphView(model, storage)
     result = StepGraph(
-        name,
+        str(graph.name or "main"),
         inputs=[view.float_value(value) for value in graph.inputs],
         outputs=[view.float_value(value) for value in graph.outputs],
     )
     placed: list[tuple[int, Step | GenericStep]] = []
     for node in graph:
-        if view.is_taken(node) or all(view.is_folded(output) for output in node.outputs):
+        if view.is_taken(node) or all(view.folded(output) is not None for output in node.outputs):
             continue
         if node.op_type == "DequantizeLinear" and _is_another_look(node, view, result):
             continue
@@ -43,25 +45,36 @@ def _select_one(node: ir.Node, view: GraphView) -> Step | GenericStep:
         if step is not None:
             return step
     view.take([node])
-    if node.op_type == "QuantizeLinear":
-        quantization = view.quantization(node)
-        source, target = node.inputs[0], node.outputs[0]
-        if quantization is not None and source is not None and len(view.shape(source)) in (2, 4):
-            assert target.name is not None
-            value = Value(target.name, view.shape(source), view.storage, quantization)
-            return ConvertStep(view.plain(source), Operand(value, Form.QUANTIZED), (str(node.name),))
+    if node.op_type == "QuantizeLinear" and _is_plane(node, view):
+        source, output = node.inputs[0], node.outputs[0]
+        assert source is not None
+        coded = view.coded(codes_of(node, codes=output), view.shape(source))
+        return ConvertStep(view.plain(source), coded, (str(node.name),))
     return _generic(node, view)
 
 
 def _is_another_look(node: ir.Node, view: GraphView, result: StepGraph) -> bool:
     """Record a DequantizeLinear of a plane, which is made only if a step wants its floats."""
-    output = node.outputs[0]
-    source = view.quantized_input(output)
-    if source is None or output.name is None:
+    source = node.inputs[0]
+    if source is None or not _is_plane(node, view):
         return False
     view.take([node])
-    result.dequantized[output.name] = Operand(source, Form.QUANTIZED)
+    result.dequantized[str(node.outputs[0].name)] = view.coded(
+        codes_of(node, codes=source), view.shape(source)
+    )
     return True
+
+
+def _is_plane(node: ir.Node, view: GraphView) -> bool:
+    """Whether a QuantizeLinear or DequantizeLinear is about a plane of 8-bit codes with one scale."""
+    source = node.inputs[0]
+    codes = codes_of(node, codes=node.outputs[0])
+    return (
+        source is not None
+        and len(view.shape(source)) in (2, 4)
+        and codes.scale.size == 1
+        and codes.dtype in ("int8", "uint8")
+    )
 
 
 def _generic(node: ir.Node, view: GraphView) -> GenericStep:
@@ -70,7 +83,7 @@ def _generic(node: ir.Node, view: GraphView) -> GenericStep:
     for value in node.inputs:
         if value is None or value.name is None:
             continue
-        folded = view.dequantized_constant(value)
+        folded = view.folded(value)
         if folded is not None:
             constants[value.name] = folded
         else:

@@ -1,14 +1,12 @@
-"""Activations that follow an operator and cost nothing there: a clamp of the output, or a slope."""
+"""Activations that follow a float operator and cost nothing there: a clamp of its output."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import onnx_ir as ir
 
-from vacc_deploy.lowering.graph import Quantization
 from vacc_deploy.lowering.view import GraphView
 
 
@@ -18,22 +16,6 @@ class Clamp:
 
     low: float = -math.inf
     high: float = math.inf
-
-    @property
-    def is_open(self) -> bool:
-        """Whether nothing is clamped."""
-        return self.low == -math.inf and self.high == math.inf
-
-    def codes(self, quantization: Quantization) -> tuple[int, int]:
-        """The same range on stored uint8 codes: clamping first or quantising first gives the same code."""
-        return (_code(self.low, quantization, 0), _code(self.high, quantization, 255))
-
-
-def _code(bound: float, quantization: Quantization, unbounded: int) -> int:
-    if math.isinf(bound):
-        return unbounded
-    steps = np.rint(np.float32(bound) / quantization.scale)
-    return int(np.clip(float(steps) + quantization.zero_point, 0, 255))
 
 
 def read_clamp(node: ir.Node, view: GraphView) -> Clamp | None:

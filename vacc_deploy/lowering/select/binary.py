@@ -10,14 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.lowering.graph import Form, Operand, Quantization, Value
+from vacc_deploy.lowering.graph import Operand, Quantization, Value
 from vacc_deploy.lowering.kernels import add, mul
+from vacc_deploy.lowering.kernels.binary import Scales
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
-from vacc_deploy.lowering.select.activation import Clamp, following_clamp
+from vacc_deploy.lowering.select.activation import following_clamp
+from vacc_deploy.lowering.select.codes import stored_codes, stored_range
 from vacc_deploy.lowering.select.registry import selector
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
+from vacc_deploy.runtime.reference.qdq_groups import Group
 
 Array = npt.NDArray[Any]
 
@@ -46,7 +49,7 @@ class BinaryStep:
     b: Operand | Constant
     output: Operand
     nodes: tuple[str, ...]
-    clamp: Clamp
+    clamp: tuple[float, float]  # stored codes of a quantised result, reals of a float one
 
     @property
     def inputs(self) -> tuple[Operand, ...]:
@@ -57,31 +60,33 @@ class BinaryStep:
         """The integer or the float kernel."""
         assert isinstance(output, Plane)
         waiting = list(inputs)
-        planes, scales, constant, which = [], [], None, None
-        for name, side in (("a", self.a), ("b", self.b)):
+        planes: list[Plane] = []
+        scales: list[float | None] = []
+        constant: Array | None = None
+        which: Literal["a", "b"] | None = None
+        sides: tuple[tuple[Literal["a", "b"], Operand | Constant], ...] = (("a", self.a), ("b", self.b))
+        for name, side in sides:
             if isinstance(side, Constant):
-                plane, quantization = side.plane(output.dtype), side.quantization
+                plane: Plane | Value = side.plane(output.dtype)
+                quantization = side.quantization
                 constant, which = side.array, name
             else:
                 plane, quantization = waiting.pop(0), side.value.quantization
             assert isinstance(plane, Plane)
             planes.append(plane)
             scales.append(None if quantization is None else float(quantization.scale))
-        low, high = self.clamp.low, self.clamp.high
-        output_scale = None
+        low, high = self.clamp
+        steps = None
+        result = self.output.value.quantization
         if output.dtype == "uint8":
-            assert self.output.value.quantization is not None
-            low, high = self.clamp.codes(self.output.value.quantization)
-            output_scale = float(self.output.value.quantization.scale)
-        else:
-            scales = [None, None]
-        numbers = {
-            "a_scale": scales[0], "b_scale": scales[1], "output_scale": output_scale, "constant": constant
-        }  # fmt: skip
+            assert result is not None and scales[0] is not None and scales[1] is not None
+            steps = Scales(scales[0], scales[1], float(result.scale))
         if self.op == "mul":
-            return mul.build(mul.MulSpec(*planes, output, which, low, high), target, **numbers)
-        spec = add.AddSpec(*planes, output, which, low, high, subtract=self.op == "sub")
-        return add.build(spec, target, **numbers)
+            return mul.build(
+                mul.MulSpec(planes[0], planes[1], output, which, low, high), target, scales=steps, constant=constant
+            )
+        spec = add.AddSpec(planes[0], planes[1], output, which, low, high, subtract=self.op == "sub")
+        return add.build(spec, target, scales=steps, constant=constant)
 
 
 _OPS: dict[str, Literal["add", "sub", "mul"]] = {"Add": "add", "Sub": "sub", "Mul": "mul"}
@@ -90,17 +95,15 @@ _OPS: dict[str, Literal["add", "sub", "mul"]] = {"Add": "add", "Sub": "sub", "Mu
 @selector(*_OPS)
 def select_integer_binary(node: ir.Node, view: GraphView) -> BinaryStep | None:
     """``DQ(a), DQ(b) → Add → [Relu | Clip] → Q``; either side may be a quantised constant."""
-    result, clamp, covered = following_clamp(node.outputs[0], view)
-    quantized = view.quantized_output(result)
-    if quantized is None:
+    group = view.group(node)
+    if group is None or group.output is None or len(view.shape(node.outputs[0])) != 4:
         return None
-    quantize_node, value = quantized
-    sides = [_integer_side(operand, view) for operand in node.inputs]
-    if any(side is None for side in sides) or not _broadcasts(sides, value.shape):
+    sides = [_integer_side(group, index, view) for index in range(2)]
+    if not _broadcasts(sides, view.shape(node.outputs[0])):
         return None
-    nodes = [node, *covered, quantize_node]
-    view.take(nodes)
-    return _step(node, sides, Operand(value, Form.QUANTIZED), nodes, clamp)
+    output = view.coded_output(group)
+    names = view.take(view.group_nodes(group))
+    return BinaryStep(_OPS[node.op_type], sides[0], sides[1], output, names, stored_range(group))
 
 
 @selector(*_OPS)
@@ -108,61 +111,42 @@ def select_float_binary(node: ir.Node, view: GraphView) -> BinaryStep | None:
     """``Add → [Relu | Clip]`` on float pictures."""
     if not view.is_float_picture(node.outputs[0]):
         return None
-    result, clamp, covered = following_clamp(node.outputs[0], view)
-    value = view.float_value(result)
     sides = [_float_side(operand, view) for operand in node.inputs]
-    if any(side is None for side in sides) or not _broadcasts(sides, value.shape):
-        return None
-    nodes = [node, *covered]
-    view.take(nodes)
-    return _step(node, sides, Operand(value, Form.FLOAT_PLANE), nodes, clamp)
-
-
-def _step(
-    node: ir.Node, sides: Sequence[Operand | Constant | None], output: Operand, nodes: list[ir.Node], clamp: Clamp
-) -> BinaryStep:
     a, b = sides
-    assert a is not None and b is not None
-    return BinaryStep(_OPS[node.op_type], a, b, output, tuple(str(member.name) for member in nodes), clamp)
+    if a is None or b is None or not _broadcasts([a, b], view.shape(node.outputs[0])):
+        return None
+    result, clamp, covered = following_clamp(node.outputs[0], view)
+    names = view.take([node, *covered])
+    return BinaryStep(_OPS[node.op_type], a, b, view.float_plane(result), names, (clamp.low, clamp.high))
 
 
-def _integer_side(value: ir.Value | None, view: GraphView) -> Operand | Constant | None:
-    source = view.quantized_input(value)
-    if source is not None:
-        return Operand(source, Form.QUANTIZED) if len(source.shape) == 4 else None
-    node = None if value is None else value.producer()
-    if node is None or node.op_type != "DequantizeLinear":
-        return None
-    codes, quantization = view.constant(node.inputs[0]), view.quantization(node)
-    if codes is None or quantization is None or codes.ndim > 4:
-        return None
-    stored = (codes.astype(np.int16) + 128 * quantization.signed).astype(np.uint8)
-    return Constant(_four_dimensional(stored), quantization)
+def _integer_side(group: Group, index: int, view: GraphView) -> Operand | Constant:
+    codes, value = group.operands[index], group.node.inputs[index]
+    assert value is not None
+    if codes.constant is None:
+        return view.coded_input(group, index)
+    quantization = view.coded(codes, codes.constant.shape).value.quantization
+    return Constant(_four_dimensional(stored_codes(codes.constant)), quantization)
 
 
 def _float_side(value: ir.Value | None, view: GraphView) -> Operand | Constant | None:
-    constant = view.dequantized_constant(value)
+    constant = view.folded(value)
     if constant is not None:
         return Constant(_four_dimensional(constant.astype(view.storage))) if constant.ndim <= 4 else None
-    if value is None or not view.is_float_picture(value):
-        return None
-    return Operand(view.float_value(value), Form.FLOAT_PLANE)
+    return view.float_plane(value) if value is not None and view.is_float_picture(value) else None
 
 
 def _four_dimensional(array: Array) -> Array:
     return array.reshape((1,) * (4 - array.ndim) + array.shape)
 
 
-def _broadcasts(sides: Sequence[Operand | Constant | None], output: tuple[int, ...]) -> bool:
+def _broadcasts(sides: Sequence[Operand | Constant], output: tuple[int, ...]) -> bool:
     """Whether each side is full, per channel, per pixel or a single value, and not all are constants."""
-    shapes = []
-    for side in sides:
-        if side is None:
-            return False
-        shapes.append(side.array.shape if isinstance(side, Constant) else side.value.shape)
     if all(isinstance(side, Constant) for side in sides):
         return False
+    shapes = [side.array.shape if isinstance(side, Constant) else side.value.shape for side in sides]
     return all(
-        shape[0] in (1, output[0]) and shape[1] in (1, output[1]) and shape[2:] in (output[2:], (1, 1))
+        len(shape) == 4
+        and shape[0] in (1, output[0]) and shape[1] in (1, output[1]) and shape[2:] in (output[2:], (1, 1))
         for shape in shapes
     )

@@ -1,31 +1,42 @@
-"""Select convolutions: integer ones between DequantizeLinear and QuantizeLinear, float ones elsewhere."""
+"""Select convolutions: integer ones where the reference computes integers, float ones elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.graph import Form, Operand, Value
+from vacc_deploy.lowering.graph import Operand, Value
 from vacc_deploy.lowering.kernels import hconv2d, qconv2d
 from vacc_deploy.lowering.kernels.float_epilogue import FloatEpilogue
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.activation import Clamp, following_clamp
+from vacc_deploy.lowering.select.codes import stored_range
 from vacc_deploy.lowering.select.registry import selector
-from vacc_deploy.lowering.select.residual import Residual, following_residual
+from vacc_deploy.lowering.select.residual import following_addition
 from vacc_deploy.lowering.select.window import Window, read_window
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
 from vacc_deploy.runtime.reference.add import AddFactors, add_factors
 from vacc_deploy.runtime.reference.fixed_point import multiplier
+from vacc_deploy.runtime.reference.qdq_groups import Group
 
 Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """A residual that the convolution's kernel adds after its own requantisation."""
+
+    other: Operand
+    zero_point: int  # of the convolution's own result, as stored
+    clamp: tuple[int, int]  # of that result
+    factors: AddFactors
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,49 +55,45 @@ class IntegerConvStep:
     weight: Array
     bias: Array
     scale: Array
-    clamp: Clamp
-    residual: Residual | None = None
+    clamp: tuple[int, int]  # stored codes; of the sum where there is an addition
+    addition: Addition | None = None
     op: str = "conv2d"
 
     @property
     def inputs(self) -> tuple[Operand, ...]:
         """The picture, and the one that is added."""
-        return (self.source,) if self.residual is None else (self.source, self.residual.other)
+        return (self.source,) if self.addition is None else (self.source, self.addition.other)
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """Dense, depthwise or grouped, as the weights say."""
         source = inputs[0]
         assert isinstance(source, Plane) and isinstance(output, Plane)
+        window = self.window
         spec = qconv2d.QConv2dSpec(
             source,
             output,
-            self.window.kernel,
-            self.window.strides,
-            self.window.dilations,
-            self.window.pads[:2],
+            window.kernel,
+            window.strides,
+            window.dilations,
+            window.pads[:2],
             self._epilogue(inputs, output),
         )
-        factors = None if self.residual is None else self._factors(self.residual)
+        factors = None if self.addition is None else self.addition.factors
         return qconv2d.build(spec, target, self.weight, self.bias, self.scale, residual=factors)
 
     def _epilogue(self, inputs: Sequence[Plane | Value], output: Plane) -> qconv2d.Epilogue:
-        quantization = self.output.value.quantization
-        if output.dtype != "uint8" or quantization is None:
+        if output.dtype != "uint8":
             return qconv2d.Epilogue()
-        if self.residual is None:
-            low, high = self.clamp.codes(quantization)
-            return qconv2d.Epilogue(zero_point=output.fill, low=low, high=high)
-        inner = self.residual.inner
-        low, high = self.clamp.codes(inner)
-        other = inputs[1]
+        if self.addition is None:
+            return qconv2d.Epilogue(zero_point=output.fill, low=self.clamp[0], high=self.clamp[1])
+        other, zero_point = inputs[1], self.addition.zero_point
         assert isinstance(other, Plane)
-        added = qconv2d.Residual(other, *self.residual.clamp.codes(quantization))
-        return qconv2d.Epilogue(inner.zero_point, low, high, table_zero_point=inner.zero_point, residual=added)
-
-    def _factors(self, residual: Residual) -> AddFactors:
-        other, result = residual.other.value.quantization, residual.output.quantization
-        assert other is not None and result is not None
-        return add_factors(float(residual.inner.scale), float(other.scale), float(result.scale))
+        return qconv2d.Epilogue(
+            zero_point,
+            *self.addition.clamp,
+            table_zero_point=zero_point,
+            residual=qconv2d.Residual(other, *self.clamp),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +106,7 @@ class FloatConvStep:
     window: Window
     groups: int
     weight: Array  # (O, C/groups, kH, kW) float32
-    bias: Array  # (O,) float32
+    bias: Array | None  # (O,) float32
     clamp: Clamp
     op: str = "conv2d"
 
@@ -112,133 +119,99 @@ class FloatConvStep:
         """Dense, depthwise or grouped, as the weights say."""
         source = inputs[0]
         assert isinstance(source, Plane) and isinstance(output, Plane)
+        window = self.window
         spec = hconv2d.Hconv2dSpec(
             source,
             output,
-            self.window.kernel,
-            self.window.strides,
-            self.window.dilations,
-            self.window.pads[:2],
+            window.kernel,
+            window.strides,
+            window.dilations,
+            window.pads[:2],
             FloatEpilogue(low=self.clamp.low, high=self.clamp.high),
         )
         return hconv2d.build(spec, target, self.weight, self.bias)
 
 
-@dataclass(frozen=True, slots=True)
-class QuantizedWeight:
-    """int8 codes and the scale of every output channel."""
-
-    codes: Array
-    scale: Array  # (O,) float32
-
-
 @selector("Conv")
 def select_integer_conv(node: ir.Node, view: GraphView) -> IntegerConvStep | None:
     """``DQ(x), DQ(w) → Conv → [Relu | Clip] → [Q]``; without the Q the result is a float plane."""
-    source = view.quantized_input(node.inputs[0])
-    if source is None or len(source.shape) != 4 or source.quantization is None:
+    group = view.group(node)
+    if group is None or group.operands[1].constant is None or group.operands[1].zero_point != 0:
         return None
-    weight = quantized_weight(node.inputs[1], view, channel_axis=0)
-    if weight is None:
-        return None
-    result, clamp, covered = following_clamp(node.outputs[0], view)
-    quantized = view.quantized_output(result)
-    if quantized is None:  # the float variant has no clamp; a Relu behind it stays a step of its own
-        result, clamp, covered = node.outputs[0], Clamp(), []
-    input_scale = np.float32(source.quantization.scale)
-    if quantized is not None:
-        quantize_node, value = quantized
-        assert value.quantization is not None
-        scale = multiplier(input_scale, weight.scale, value.quantization.scale)
-        residual = following_residual(quantize_node, value, view) if group_count(node) == 1 else None
-        output = Operand(value if residual is None else residual.output, Form.QUANTIZED)
-        covered = [*covered, quantize_node, *(() if residual is None else residual.nodes)]
+    codes, weight = group.operands[0], group.operands[1].constant
+    source = view.coded_input(group, 0)
+    scales = np.broadcast_to(group.operands[1].scale.astype(np.float32).reshape(-1), weight.shape[:1])
+    if group.output is None:
+        output = view.float_plane(node.outputs[0])
+        scale, clamp = np.float32(codes.scale) * scales, (0, 0)
     else:
-        residual = None
-        output = Operand(view.float_value(result), Form.FLOAT_PLANE)
-        scale = (input_scale * weight.scale).astype(np.float32)
-    bias = integer_bias(node, view, input_scale * weight.scale)
-    covered = [node, *covered]
-    view.take(covered)
-    height, width = source.shape[2:]
-    window = read_window(node, (weight.codes.shape[2], weight.codes.shape[3]), (height, width))
-    reach = window.reach((height, width), (output.value.shape[2], output.value.shape[3]))
-    return IntegerConvStep(
-        source=Operand(source, Form.QUANTIZED, reach),
+        output = view.coded_output(group)
+        scale, clamp = multiplier(codes.scale, scales, group.output.scale), stored_range(group)
+    bias = group.operands[2].constant if len(group.operands) > 2 else None
+    shape, result = source.value.shape, output.value.shape
+    window = read_window(node, (weight.shape[2], weight.shape[3]), (shape[2], shape[3]))
+    step = IntegerConvStep(
+        source=replace(source, reach=window.reach((shape[2], shape[3]), (result[2], result[3]))),
         output=output,
-        nodes=tuple(str(covered_node.name) for covered_node in covered),
+        nodes=(),
         window=window,
         groups=group_count(node),
-        weight=weight.codes,
-        bias=bias,
+        weight=weight,
+        bias=np.zeros(weight.shape[0], np.int32) if bias is None else bias,
         scale=scale,
         clamp=clamp,
-        residual=residual,
+    )
+    fused = following_addition(group, view) if step.groups == 1 else None
+    if fused is None:
+        return replace(step, nodes=view.take(view.group_nodes(group)))
+    addition, other = fused
+    nodes = view.take([*view.group_nodes(group), *view.group_nodes(addition)])
+    return replace(
+        step,
+        nodes=nodes,
+        output=view.coded_output(addition),
+        clamp=stored_range(addition),
+        addition=_addition(group, addition, other, view),
+    )
+
+
+def _addition(group: Group, addition: Group, other: int, view: GraphView) -> Addition:
+    assert group.output is not None and addition.output is not None
+    ours = view.coded_output(group).value.quantization
+    assert ours is not None
+    return Addition(
+        other=view.coded_input(addition, other),
+        zero_point=ours.zero_point,
+        clamp=stored_range(group),
+        factors=add_factors(
+            float(group.output.scale), float(addition.operands[other].scale), float(addition.output.scale)
+        ),
     )
 
 
 @selector("Conv")
 def select_float_conv(node: ir.Node, view: GraphView) -> FloatConvStep | None:
     """``Conv → [Relu | Clip]`` with constant weights."""
-    picture = node.inputs[0]
-    weight = view.dequantized_constant(node.inputs[1])
+    picture, weight = node.inputs[0], view.folded(node.inputs[1])
     if picture is None or weight is None or not view.is_float_picture(picture) or weight.ndim != 4:
         return None
-    bias = view.dequantized_constant(node.inputs[2]) if len(node.inputs) > 2 else None
+    bias = view.folded(node.inputs[2]) if len(node.inputs) > 2 else None
     result, clamp, covered = following_clamp(node.outputs[0], view)
-    covered = [node, *covered]
-    view.take(covered)
-    value = view.float_value(picture)
-    made = view.float_value(result)
-    window = read_window(node, (weight.shape[2], weight.shape[3]), (value.shape[2], value.shape[3]))
-    reach = window.reach((value.shape[2], value.shape[3]), (made.shape[2], made.shape[3]))
+    source, output = view.float_plane(picture), view.float_plane(result)
+    size, made = source.value.shape[2:], output.value.shape[2:]
+    window = read_window(node, (weight.shape[2], weight.shape[3]), (size[0], size[1]))
     return FloatConvStep(
-        source=Operand(value, Form.FLOAT_PLANE, reach),
-        output=Operand(made, Form.FLOAT_PLANE),
-        nodes=tuple(str(covered_node.name) for covered_node in covered),
+        source=replace(source, reach=window.reach((size[0], size[1]), (made[0], made[1]))),
+        output=output,
+        nodes=view.take([node, *covered]),
         window=window,
         groups=group_count(node),
         weight=weight.astype(np.float32),
-        bias=np.zeros(weight.shape[0], np.float32) if bias is None else bias.astype(np.float32),
+        bias=None if bias is None else bias.astype(np.float32),
         clamp=clamp,
     )
 
 
-def quantized_weight(value: ir.Value | None, view: GraphView, channel_axis: int) -> QuantizedWeight | None:
-    """The int8 codes behind a constant's DequantizeLinear; None if it is float, asymmetric or odd."""
-    node = None if value is None else value.producer()
-    if node is None or node.op_type != "DequantizeLinear":
-        return None
-    codes = view.constant(node.inputs[0])
-    scale = view.constant(node.inputs[1])
-    zero = view.constant(node.inputs[2]) if len(node.inputs) > 2 else None
-    if codes is None or scale is None or codes.dtype != np.int8 or (zero is not None and zero.any()):
-        return None
-    axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 1
-    channels = codes.shape[channel_axis]
-    if scale.size > 1 and (axis % codes.ndim != channel_axis or scale.size != channels):
-        return None
-    return QuantizedWeight(codes, np.broadcast_to(scale.astype(np.float32).reshape(-1), (channels,)).copy())
-
-
-def integer_bias(node: ir.Node, view: GraphView, unit: Array) -> Array:
-    """The bias as int32 in units of s_x·s_w: as stored, or rounded from float."""
-    channels = unit.shape[0]
-    value = node.inputs[2] if len(node.inputs) > 2 else None
-    if value is None:
-        return np.zeros(channels, np.int32)
-    producer = value.producer()
-    if producer is not None and producer.op_type == "DequantizeLinear":
-        codes = view.constant(producer.inputs[0])
-        if codes is not None and codes.dtype == np.int32:
-            return codes
-    constant = view.dequantized_constant(value)
-    if constant is None:
-        raise ModelError("a quantised convolution has a bias that is not constant", where=str(node.name))
-    steps = np.rint(constant.astype(np.float64) / unit.astype(np.float64))
-    return np.clip(steps, -(2**31), 2**31 - 1).astype(np.int32)
-
-
 def group_count(node: ir.Node) -> int:
     """The ``group`` attribute, 1 by default."""
-    return node.attributes["group"].as_int() if "group" in node.attributes else 1
+    return int(node.attributes.get_int("group", 1) or 1)

@@ -1,0 +1,85 @@
+"""Select pixel shuffles: data movement on codes and on floats alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import onnx_ir as ir
+
+from vacc_deploy.lowering.graph import Operand, Value
+from vacc_deploy.lowering.kernels import pixel_shuffle
+from vacc_deploy.lowering.kernels.kernel import Kernel
+from vacc_deploy.lowering.plane import Plane
+from vacc_deploy.lowering.select.moved import moved_output
+from vacc_deploy.lowering.select.registry import selector
+from vacc_deploy.lowering.target import Target
+from vacc_deploy.lowering.view import GraphView
+
+
+@dataclass(frozen=True, slots=True)
+class PixelShuffleStep:
+    """ONNX ``DepthToSpace``."""
+
+    source: Operand
+    output: Operand
+    nodes: tuple[str, ...]
+    factor: int
+    mode: Literal["CRD", "DCR"]
+    op: str = "pixel_shuffle"
+
+    @property
+    def inputs(self) -> tuple[Operand, ...]:
+        """The picture."""
+        return (self.source,)
+
+    def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
+        """The copying kernel."""
+        source = inputs[0]
+        assert isinstance(source, Plane) and isinstance(output, Plane)
+        spec = pixel_shuffle.PixelShuffleSpec(source, output, self.factor, self.mode)
+        return pixel_shuffle.build(spec, target)
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceToDepthStep:
+    """ONNX ``SpaceToDepth``."""
+
+    source: Operand
+    output: Operand
+    nodes: tuple[str, ...]
+    factor: int
+    op: str = "space_to_depth"
+
+    @property
+    def inputs(self) -> tuple[Operand, ...]:
+        """The picture."""
+        return (self.source,)
+
+    def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
+        """The copying kernel."""
+        source = inputs[0]
+        assert isinstance(source, Plane) and isinstance(output, Plane)
+        return pixel_shuffle.build(pixel_shuffle.SpaceToDepthSpec(source, output, self.factor), target)
+
+
+@selector("DepthToSpace")
+def select_pixel_shuffle(node: ir.Node, view: GraphView) -> PixelShuffleStep | None:
+    """``[DQ] → DepthToSpace → [Q]``."""
+    moved = moved_output(node, view)
+    if moved is None:
+        return None
+    mode: Literal["CRD", "DCR"] = "CRD" if node.attributes.get_string("mode", "DCR") == "CRD" else "DCR"
+    return PixelShuffleStep(
+        moved.source, moved.output, moved.nodes, node.attributes.get_int("blocksize"), mode
+    )
+
+
+@selector("SpaceToDepth")
+def select_space_to_depth(node: ir.Node, view: GraphView) -> SpaceToDepthStep | None:
+    """``[DQ] → SpaceToDepth → [Q]``."""
+    moved = moved_output(node, view)
+    if moved is None:
+        return None
+    return SpaceToDepthStep(moved.source, moved.output, moved.nodes, node.attributes.get_int("blocksize"))
