@@ -51,7 +51,7 @@ class FloatEpilogue:
     def pack(
         self, weights: Array, bias: Array | None, slope: Array | float | None, channels: int
     ) -> tuple[Array, dict[str, Array]]:
-        """Scales weights for float16 storage and lays the constants out in argument order.
+        """Scales weights so that float16 can hold them, and lays the constants out in argument order.
 
         Every output channel's weights are multiplied by a power of two that brings its largest one into
         [1, 2), so that small weights do not become float16 subnormals; the epilogue divides it out exactly.

@@ -43,10 +43,9 @@ class FloatSimd:
     registers: int
     converts: bool
 
-    @property
-    def weight_dtype(self) -> StorageType:
-        """How weights lie in memory: float16 where widening them is one instruction."""
-        return "float16" if self.converts else "float32"
+    def weight_dtype(self, wanted: StorageType) -> StorageType:
+        """How weights lie in memory: float16 only where widening them is one instruction."""
+        return wanted if self.converts else "float32"
 
     def load(self, buffer: Buffer, index: Sequence[Expr], lanes: int = 1) -> Expr:
         """`lanes` neighbouring elements of the last axis, as float32."""

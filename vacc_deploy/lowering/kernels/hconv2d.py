@@ -17,7 +17,7 @@ import numpy.typing as npt
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.float_epilogue import FloatEpilogue
 from vacc_deploy.lowering.kernels.kernel import Kernel
-from vacc_deploy.lowering.plane import Halo, Plane
+from vacc_deploy.lowering.plane import Halo, Plane, StorageType
 from vacc_deploy.lowering.target import Target
 
 Array = npt.NDArray[Any]
@@ -36,6 +36,7 @@ class Hconv2dSpec:
         padding: (top, left) zero pixels around the input; bottom and right follow from y's size.
         epilogue: Activation and residual.
         groups: Equal parts of the channels that are convolved apart.
+        weight_dtype: How weights are stored. float16 halves them and costs 3 dB of a single operator.
     """
 
     x: Plane
@@ -46,6 +47,7 @@ class Hconv2dSpec:
     padding: tuple[int, int] = (0, 0)
     epilogue: FloatEpilogue = field(default_factory=FloatEpilogue)
     groups: int = 1
+    weight_dtype: StorageType = "float32"
 
     def __post_init__(self) -> None:
         if self.x.batch != self.y.batch:

@@ -44,7 +44,7 @@ def pack(
     simd = float_simd_of(target)
     channels = _padded_channels(spec, simd)
     scaled, params = spec.epilogue.pack(weights, bias, slope, channels)
-    packed = np.zeros((*spec.kernel, channels), simd.weight_dtype)
+    packed = np.zeros((*spec.kernel, channels), simd.weight_dtype(spec.weight_dtype))
     packed[:, :, : len(weights)] = scaled[:, 0].transpose(1, 2, 0)
     return {"weights": packed, **params}
 
@@ -57,7 +57,7 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
     with kernel_function("hconv2d") as function:
         x = plane_argument("x", spec.x)
         residual = residual_argument(spec.epilogue)
-        weights = argument("weights", (*spec.kernel, channels), simd.weight_dtype)
+        weights = argument("weights", (*spec.kernel, channels), simd.weight_dtype(spec.weight_dtype))
         epilogue = epilogue_arguments(spec.epilogue, simd, residual, channels)
         y = plane_argument("y", spec.y)
         with parallel_rows(spec.y.batch, spec.y.height) as (n, row), T.serial(0, channels // lanes) as v:

@@ -29,7 +29,7 @@ Array: TypeAlias = npt.NDArray[Any]
 
 def convolution(spec: Hconv2dSpec, target: Target) -> DirectConvolution:
     """The one section that `spec` is."""
-    products = FloatProducts(float_simd_of(target), spec.y)
+    products = FloatProducts(float_simd_of(target), spec.y, spec.weight_dtype)
     groups = 1
     if spec.groups > 1:
         inputs, outputs = spec.x.channels // spec.groups, spec.y.channels // spec.groups

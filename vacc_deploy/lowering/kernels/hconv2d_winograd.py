@@ -114,7 +114,7 @@ def pack(
     padded = np.zeros((cut.channels, *weights.shape[1:]))
     padded[: len(weights)] = scaled
     packed = np.ascontiguousarray(padded.transpose(2, 3, 1, 0))
-    return {"weights": packed.astype(float_simd_of(target).weight_dtype), **params}
+    return {"weights": packed.astype(float_simd_of(target).weight_dtype(spec.weight_dtype)), **params}
 
 
 def emit(spec: Hconv2dSpec, target: Target) -> Any:
@@ -126,7 +126,9 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
     with kernel_function("hconv2d") as function:
         x = plane_argument("x", spec.x)
         residual = residual_argument(spec.epilogue)
-        weights = argument("weights", (3, 3, spec.x.channels, cut.channels), simd.weight_dtype)
+        weights = argument(
+            "weights", (3, 3, spec.x.channels, cut.channels), simd.weight_dtype(spec.weight_dtype)
+        )
         epilogue = epilogue_arguments(spec.epilogue, simd, residual, cut.channels)
         y = plane_argument("y", spec.y)
         filters = T.alloc_buffer(

@@ -19,7 +19,7 @@ from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer
 from vacc_deploy.lowering.kernels.isa.simd import Simd
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, let, splat, store
 from vacc_deploy.lowering.kernels.section import Registers
-from vacc_deploy.lowering.plane import Plane
+from vacc_deploy.lowering.plane import Plane, StorageType
 
 Array: TypeAlias = npt.NDArray[Any]
 Operand: TypeAlias = Any
@@ -78,13 +78,13 @@ class FloatProducts(Products):
     depth = 1
     element = "float32"
 
-    def __init__(self, simd: FloatSimd, y: Plane) -> None:
+    def __init__(self, simd: FloatSimd, y: Plane, weights: StorageType) -> None:
         self.simd = simd
-        self.weight_dtype = simd.weight_dtype
+        self.weight_dtype = simd.weight_dtype(weights)
         lanes = min(simd.lanes, y.block)
         self.weight_elements = lanes
-        # One register for the activation, one per weight vector, one spare. Two vectors of outputs keep
-        # the weights of a 3×3 convolution of 64 channels within the first-level cache.
+        # One register for the activation, one per weight vector, one spare. With two vectors of outputs,
+        # weights are read again at every other pixel block only, which matters where they lie far away.
         self.registers = Registers(lanes, 2, {v: simd.registers - v - 2 for v in (1, 2)})
 
     def pack(self, weights: Array) -> Array:  # noqa: D102
