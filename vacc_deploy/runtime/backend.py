@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vacc_deploy.cpu import cpu_count
 from vacc_deploy.errors import ArtifactError
 
 _ALIGNMENT = 64  # bytes; the compiled code loads whole cache lines
@@ -26,7 +27,7 @@ def tvm_ffi() -> Any:
     The number of threads is read when the pool starts, at the first parallel kernel: it defaults to all
     cores here, where TVM by itself would take half of them.
     """
-    os.environ.setdefault("TVM_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+    os.environ.setdefault("TVM_NUM_THREADS", str(cpu_count()))
     # tvm_ffi imports torch eagerly where it is installed, which costs a second and serves nobody here.
     hidden = "torch" not in sys.modules
     if hidden:

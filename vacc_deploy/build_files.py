@@ -1,0 +1,56 @@
+"""Find the build configuration that a command line means: a file, a shipped one's name, or a bare model."""
+
+from __future__ import annotations
+
+import difflib
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from vacc_deploy.config import BuildConfig, build_config, load_build_config
+from vacc_deploy.errors import ConfigError
+from vacc_deploy.safe_io import Positions
+
+_MODEL_SUFFIXES = (".onnx", ".pt", ".pth", ".torchscript")
+
+
+def shipped_builds() -> list[str]:
+    """Names of the build YAMLs that come with the package."""
+    return sorted(
+        entry.name for entry in files("vacc_deploy.build_configs").iterdir() if entry.name.endswith(".yaml")
+    )
+
+
+def resolve_build(argument: str) -> BuildConfig:
+    """The configuration that `argument` names: an existing file, then a shipped name.
+
+    A model file stands for a configuration with its own name, fp16, and its own input shapes.
+
+    Raises:
+        ConfigError: There is neither; the nearest shipped names are given.
+    """
+    path = Path(argument)
+    if path.suffix in _MODEL_SUFFIXES:
+        return _bare_model(path)
+    if path.is_file():
+        return load_build_config(path)
+    shipped = shipped_builds()
+    name = argument if argument.endswith(".yaml") else f"{argument}.yaml"
+    if name in shipped:
+        with as_file(files("vacc_deploy.build_configs") / name) as file:
+            return load_build_config(file)
+    close = difflib.get_close_matches(name, shipped, n=3) or shipped
+    raise ConfigError(
+        f"no build configuration at {argument}", hint=f"shipped with the package: {', '.join(close)}"
+    )
+
+
+def _bare_model(path: Path) -> BuildConfig:
+    if not path.is_file():
+        raise ConfigError(f"no model at {path}", hint="vdeploy export NAME writes one")
+    data = {
+        "name": path.name.split(".")[0],
+        "frontend": {"type": "onnx" if path.suffix == ".onnx" else "pytorch", "checkpoint": str(path)},
+        "backend": {"type": "tvm_vacc", "dtype": "fp16"},
+        "workspace": {"path": "./deploy_weights"},
+    }
+    return build_config(data, Positions(str(path)))

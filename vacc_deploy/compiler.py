@@ -1,0 +1,192 @@
+"""Compile a network: the stages of the whole way from a model file to an artifact, in order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from vacc_deploy.artifact import Manifest, TensorSpec, write_artifact
+from vacc_deploy.artifact.writer import Arrays
+from vacc_deploy.config import BuildConfig
+from vacc_deploy.cpu import cpu_count, cpu_features
+from vacc_deploy.data import open_dataset
+from vacc_deploy.frontend import load_model
+from vacc_deploy.lowering.pipeline import Lowered, lower
+from vacc_deploy.lowering.target import Target, resolve_target
+from vacc_deploy.quantize.calibrate import calibrate
+from vacc_deploy.quantize.layers import find_layers
+from vacc_deploy.quantize.qdq import quantize
+from vacc_deploy.quantize.table import CalibrationTable
+from vacc_deploy.quantize.vendor_keys import settings_from_config, translate
+from vacc_deploy.runtime.model import Model
+from vacc_deploy.safe_io import read_bytes, read_text
+from vacc_deploy.version import __version__
+
+Advance = Callable[..., None]
+ProgressBar = Callable[[str, int | None], AbstractContextManager[Advance]]
+"""Opens a progress bar: ``(description, total)`` → a context that yields ``advance(steps=1)``."""
+
+_RECORDED_PACKAGES = ("apache-tvm", "onnx", "onnx-ir", "onnxruntime", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class CompileOptions:
+    """What the user asks for beyond the build configuration.
+
+    Attributes:
+        target: A name that `resolve_target` knows.
+        output: Workspace folder; the artifact becomes ``output/<name>/mod``. The configuration's by default.
+        dataset: Calibration pictures instead of the configuration's.
+        recipe_exact: Quantise precisely as the configuration says, without our improvements.
+        table: A calibration table to compile from instead of calibrating.
+    """
+
+    target: str = "native"
+    output: Path | None = None
+    dataset: Path | None = None
+    recipe_exact: bool = False
+    table: Path | None = None
+
+
+@dataclass(slots=True)
+class CompileResult:
+    """What a compile made."""
+
+    prefix: Path
+    manifest: Manifest
+    seconds: dict[str, float] = field(default_factory=dict)  # stage → seconds
+    warnings: list[str] = field(default_factory=list)
+
+
+def compile_model(
+    config: BuildConfig, options: CompileOptions, progress: ProgressBar | None = None
+) -> CompileResult:
+    """Go the whole way: frontend, calibrate, quantize, lower, artifact.
+
+    Raises:
+        VdeployError: Of the stage that failed; nothing half-written is left behind.
+    """
+    config.require_compilable()
+    target = resolve_target(options.target)
+    warnings = [str(remark) for remark in config.warnings]
+    clock = _Clock()
+    bar = progress or (lambda _description, _total: nullcontext(lambda _steps=1: None))
+
+    with clock.stage("frontend"):
+        model = load_model(config.checkpoint, config.inputs or None)
+    table: CalibrationTable | None = None
+    final = model
+    if config.dtype == "int8":
+        with clock.stage("calibrate"):
+            table = _calibrated(model, config, options, bar, warnings)
+        with clock.stage("quantize"):
+            final = quantize(model, table)
+    with tempfile.TemporaryDirectory(prefix="vdeploy-") as scratch:
+        library = Path(scratch) / "mod.so"
+        with clock.stage("lower"):
+            lowered = lower(final, target, library, why=_reasons(table))
+        manifest = _manifest(config, target, model, lowered, table)
+        with clock.stage("self-test"):
+            vectors = _vectors(Path(scratch) / "trial", manifest, library, lowered.params)
+        folder = (options.output or config.workspace) / config.name
+        with clock.stage("write"):
+            stage_files = _stage_files(table, final)
+            prefix = write_artifact(folder, manifest, library, lowered.params, vectors, stage_files)
+    return CompileResult(prefix, manifest, clock.seconds, warnings)
+
+
+def _calibrated(
+    model: ir.Model, config: BuildConfig, options: CompileOptions, bar: ProgressBar, warnings: list[str]
+) -> CalibrationTable:
+    if options.table is not None:
+        return CalibrationTable.from_json(read_text(options.table), str(options.table))
+    translation = translate(config.quantize, find_layers(model))
+    warnings += translation.notes
+    settings = settings_from_config(
+        config.quantize, translation.choices, recipe_exact=options.recipe_exact, threads=cpu_count()
+    )
+    inputs = {str(value.name): tuple(value.shape.numpy()) for value in model.graph.inputs}
+    dataset = open_dataset(config.dataset, inputs, options.dataset)
+    with bar("calibrating", len(dataset)) as advance:
+        return calibrate(model, dataset, settings, lambda _done, _what: advance())
+
+
+def _reasons(table: CalibrationTable | None) -> dict[str, str]:
+    return {} if table is None else {name: entry.why for name, entry in table.layers.items()}
+
+
+def _stage_files(table: CalibrationTable | None, quantized: ir.Model) -> dict[str, bytes]:
+    if table is None:
+        return {}
+    return {
+        "calibration.json": table.to_json().encode(),
+        "quantized.onnx": ir.to_proto(quantized).SerializeToString(deterministic=True),
+    }
+
+
+def _manifest(
+    config: BuildConfig, target: Target, model: ir.Model, lowered: Lowered, table: CalibrationTable | None
+) -> Manifest:
+    versions = {name: version(name) for name in _RECORDED_PACKAGES}
+    return Manifest(
+        name=config.name,
+        dtype=config.dtype,
+        target=target.name,
+        isa=target.isa.value,
+        requires=tuple(sorted(target.requires)),
+        inputs=lowered.inputs,
+        outputs=lowered.outputs,
+        run_stream=lowered.run_stream,
+        params=tuple(lowered.params),
+        versions={"vacc_deploy": __version__, **versions},
+        config=config.effective(),
+        sources={"checkpoint": hashlib.sha256(read_bytes(config.checkpoint)).hexdigest()},
+        recipe=json.loads(model.metadata_props.get("vdeploy", "{}")),
+        calibration={} if table is None else json.loads(table.to_json()),
+    )
+
+
+def _vectors(folder: Path, manifest: Manifest, library: Path, params: Arrays) -> dict[str, npt.NDArray[Any]]:
+    """A test input and the outputs that the new code gives for it; empty if this CPU cannot run the code."""
+    if not set(manifest.requires) <= cpu_features():
+        return {}
+    model = Model(write_artifact(folder, manifest, library, params, {}))
+    inputs = example_inputs(manifest.inputs)
+    vectors = {f"input_{index}": array for index, array in enumerate(inputs)}
+    return vectors | {f"output_{index}": array for index, array in enumerate(model.run(inputs))}
+
+
+def example_inputs(specs: tuple[TensorSpec, ...]) -> list[npt.NDArray[Any]]:
+    """A reproducible picture-like input: gradients with seeded noise, 0…1, of each input's dtype."""
+    generator = np.random.Generator(np.random.PCG64(0))
+    arrays = []
+    for spec in specs:
+        ramp = np.linspace(0.0, 1.0, int(np.prod(spec.shape)), dtype=np.float64).reshape(spec.shape)
+        noise = generator.random(spec.shape)
+        arrays.append((0.5 * ramp + 0.5 * noise).astype(spec.dtype))
+    return arrays
+
+
+class _Clock:
+    """Seconds per stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - started
