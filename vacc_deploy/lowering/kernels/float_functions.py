@@ -65,8 +65,8 @@ def exp(x: Expr) -> Expr:
 
 
 def sigmoid(x: Expr) -> Expr:
-    """``1 / (1 + e^-x)``."""
-    return _like(x, 1.0) / (_like(x, 1.0) + exp(-x))
+    """``1 / (1 + e^-x)``; clamped where the quotient would become subnormal, which is slow."""
+    return _like(x, 1.0) / (_like(x, 1.0) + exp(clamp(-x, -87.0, 87.0)))
 
 
 def tanh(x: Expr) -> Expr:
@@ -74,7 +74,7 @@ def tanh(x: Expr) -> Expr:
     x = let(x)
     square = let(x * x)
     series = x * _polynomial(square, (-17 / 315, 2 / 15, -1 / 3, 1.0))
-    quotient = _like(x, 1.0) - _like(x, 2.0) / (_like(x, 1.0) + exp(x + x))
+    quotient = _like(x, 1.0) - _like(x, 2.0) / (_like(x, 1.0) + exp(clamp(x + x, -20.0, 20.0)))
     return T.Select(square < _like(x, 0.01), series, quotient)
 
 
