@@ -96,17 +96,16 @@ def load_weights(network: nn.Module, recipe: Recipe, checkpoint: Path | None) ->
     return "seeded"
 
 
-def build_network(recipe: Recipe, checkpoint: Path | None) -> tuple[nn.Module, Weights]:
-    """The recipe's network with weights, ready for inference.
+def for_inference(network: nn.Module) -> nn.Module:
+    """The network ready for inference.
 
     Networks whose inference form differs from their checkpoint form offer a method ``for_inference()``.
     """
-    network = recipe.build()
     with torch.no_grad():
-        weights = load_weights(network, recipe, checkpoint)
         network.eval().requires_grad_(False)
         prepare = getattr(network, "for_inference", None)
-        return (prepare() if prepare is not None else network), weights
+        prepared: nn.Module = network if prepare is None else prepare()
+    return prepared
 
 
 def export_model(
@@ -140,7 +139,11 @@ def export_model(
             hint=f"one of {', '.join(FORMATS)}",
         )
     recipe = recipe.at_size(*size) if size else recipe
-    network, weights = build_network(recipe, checkpoint)
+    network = recipe.build()
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    with torch.no_grad():
+        weights = load_weights(network, recipe, checkpoint)
+    network = for_inference(network)
     example = sample_input(recipe)
     with torch.inference_mode():
         expected = as_arrays(network(example))
@@ -167,5 +170,4 @@ def export_model(
     for form, content in data.items():
         files[form] = out_dir / f"{recipe.stem}{SUFFIXES[form]}"
         write_bytes_atomic(files[form], content)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
     return ExportResult(recipe, weights, files, tuple(differences), parameters)

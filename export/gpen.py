@@ -7,6 +7,7 @@ Restoration and colorization share the network at 512×512 and differ in checkpo
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from vacc_deploy.export.gpen_network import GPEN
 from vacc_deploy.export.recipe import BuildSettings, Recipe
@@ -23,7 +24,7 @@ _QUANTIZE = {
 _COMPILE = {"output_ddr": [-1, 1], "switch_lhs_rhs": True, "opt_level": 2, "data_type": 0}
 
 
-def _settings(config: str, vdsp: str, dataset: str) -> BuildSettings:
+def _settings(config: str, vdsp: str, dataset: str, quantize: dict[str, Any]) -> BuildSettings:
     return BuildSettings(
         config=config,
         vdsp=vdsp,
@@ -31,7 +32,7 @@ def _settings(config: str, vdsp: str, dataset: str) -> BuildSettings:
         dataset=dataset,
         suffix="jpg",
         calibrate_mode="mse",
-        quantize=_QUANTIZE,
+        quantize=quantize,
         compile=_COMPILE,
     )
 
@@ -67,13 +68,13 @@ def _register(
 _HQ = "/path/to/CelebAMask-HQ/test_img"
 _register(
     "512", "GPEN-BFR-512: restores 512x512 faces", 512, 2, 1.0, "gpen", 0.4,
-    _settings("official_gpen", "official-gpen", _HQ),
+    _settings("official_gpen", "official-gpen", _HQ, _QUANTIZE),
 )  # fmt: skip
 _register(
     "512_colorization", "GPEN-Colorization-512: colours grey 512x512 faces", 512, 2, 1.0, "gpen_colorization", 0.4,
-    _settings("official_gpen_colorization", "official-gpen", "/path/to/GPEN/hq_gray"),
+    _settings("official_gpen_colorization", "official-gpen", "/path/to/GPEN/hq_gray", _QUANTIZE),
 )  # fmt: skip
 _register(
     "256", "GPEN-BFR-256 narrow: restores 256x256 faces, light", 256, 1, 0.5, "gpen", 0.35,
-    _settings("official_gpen_256", "official-gpen_256", _HQ),
+    _settings("official_gpen_256", "official-gpen_256", _HQ, {"weight_scale": "power2"}),
 )  # fmt: skip

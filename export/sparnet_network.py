@@ -171,7 +171,10 @@ class SPARNet(nn.Module):
         depth += 1
         body = self._clip(width)
         self.res_layers = nn.Sequential(
-            *(ResidualBlock(body, body, "none", depth, attention, norm) for _ in range(body_depth + 3 - steps))
+            *(
+                ResidualBlock(body, body, "none", depth, attention, norm)
+                for _ in range(body_depth + 3 - steps)
+            )
         )
         self.decoder = nn.Sequential()
         for _ in range(steps):

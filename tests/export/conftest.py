@@ -70,9 +70,7 @@ class Golden:
     def check_probes(self, case: dict[str, Any], network: nn.Module, example: torch.Tensor) -> int:
         """Compare every layer that holds weights with its probe; returns how many were compared."""
         probes = {
-            (probe["module"], probe["call"]): probe
-            for probe in self._json(case["probes"])
-            if probe["module"]
+            (probe["module"], probe["call"]): probe for probe in self._json(case["probes"]) if probe["module"]
         }
         calls: Counter[str] = Counter()
         compared = 0
