@@ -34,7 +34,7 @@ def evaluate_command(
     save: Annotated[
         Path | None, typer.Option("--save", help="Write the output pictures here as PNG.")
     ] = None,
-    threads: Annotated[int | None, typer.Option("--threads", help="CPU threads [all].")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", help="CPU threads; default: all.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Score an artifact by PSNR and SSIM under its model's protocol."""

@@ -110,6 +110,7 @@ def _nv12_planes(image: Image, job: _Job) -> tuple[Planes, tuple[str, ...]]:
         else:  # LETTERBOX: shrink in NV12, and paint the borders in RGB, where their colour is given
             box = letterbox.fit(image.height, image.width, job.frame(step))
             image = nv12.resize_nv12(image, (box.height, box.width), settings.resize_type.method)
+            odd = slice(box.height), slice(box.width)
             left.append("LETTERBOX")
     rgb = nv12.to_rgb(image, settings.color_space)
     planes = [cv2.extractChannel(rgb, channel)[odd] for channel in range(3)]
