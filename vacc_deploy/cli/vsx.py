@@ -34,13 +34,13 @@ def vsx(
     ] = None,
 ) -> None:
     """Run a vaststreamx script unchanged on the emulated run stream. This is emulation, not the card."""
-    from vacc_deploy.vsx.script import run_script
+    from vacc_deploy.vsx.script import run_script, traceback_of_script
 
     try:
         run_script(script, arguments or [], preload or [])
     except VdeployError:
         raise
-    except Exception:
+    except Exception as error:
         # The script's own mistake: Python's report of it, as without us.
-        traceback.print_exc(file=sys.stderr)
+        traceback.print_exception(error.with_traceback(traceback_of_script(error, script)), file=sys.stderr)
         raise typer.Exit(1) from None

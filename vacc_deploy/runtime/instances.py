@@ -33,7 +33,7 @@ def load_vdsp_ops(path: Path) -> list[VdspOp]:
     """
     from vacc_deploy.config import load_vdsp_params  # pydantic: a start-up cost for those who need it
 
-    return [VdspOp.from_params(params) for params in load_vdsp_params(path)]
+    return [VdspOp.from_config(params.op_type, params.config) for params in load_vdsp_params(path)]
 
 
 def load_vdsp_op(path: Path) -> VdspOp:

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vacc_deploy.errors import ConfigError, RunError
-from vacc_deploy.runtime.instances import load_vdsp_ops
-from vacc_deploy.runtime.vdsp import ImageFormat, OpSettings, OpType, VdspOp
+from vacc_deploy.runtime.vdsp import ImageFormat, OpType, VdspOp
+from vacc_deploy.runtime.vdsp.settings import snake_case
 from vacc_deploy.vsx.enums import AttrKey, ImageColorSpace, ImagePaddingType, TypeFlag
 from vacc_deploy.vsx.image import Image
 from vacc_deploy.vsx.layout_884 import is_tiled_shape, tile
@@ -38,8 +38,8 @@ class Operator:
     """
 
     def __init__(self, op_type: OpType | int) -> None:
-        self._vdsp = VdspOp(OpType(op_type))
         self._attributes: dict[str, Any] = {}
+        self._vdsp = VdspOp(OpType(op_type))
 
     @classmethod
     def load_ops_from_json_file(cls, path: str | Path) -> list[Operator]:
@@ -48,13 +48,18 @@ class Operator:
         Raises:
             VdeployError: The file cannot be read, or an operator or value in it is unknown.
         """
-        return [cls._of(op) for op in load_vdsp_ops(Path(path))]
+        from vacc_deploy.config import load_vdsp_params
+
+        return [cls._configured(params.op_type, params.config) for params in load_vdsp_params(Path(path))]
 
     @classmethod
-    def _of(cls, op: VdspOp) -> Operator:
+    def _configured(cls, op_type: str, config: Mapping[str, Any]) -> Operator:
+        op = VdspOp.from_config(op_type, config)
         operator = cls(op.op_type)
         operator._vdsp = op
-        operator._attributes = given_attributes(op.settings)
+        for key, value in config.items():
+            name = snake_case(key)
+            operator._attributes[name.upper()] = _plain(getattr(op.settings, name, value))
         return operator
 
     @property
@@ -176,17 +181,6 @@ class BuildInOperator(Operator):
 def attribute_name(key: AttrKey | str) -> str:
     """``"IIMAGE_FORMAT"`` for the key or its name."""
     return key.name if isinstance(key, AttrKey) else str(key)
-
-
-def given_attributes(settings: OpSettings) -> dict[str, Any]:
-    """The attributes that differ from the defaults, by name; unknown keys of the file are not among them."""
-    default = OpSettings()
-    names = [name for name in OpSettings.__dataclass_fields__ if name != "unknown"]
-    return {
-        name.upper(): _plain(value)
-        for name in names
-        if (value := getattr(settings, name)) != getattr(default, name) or name == "iimage_format"
-    }
 
 
 def _plain(value: Any) -> Any:

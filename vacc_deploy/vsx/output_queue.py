@@ -88,6 +88,9 @@ class OutputQueue:
 
 def nobody_can_submit(waiting: set[int]) -> bool:
     """Whether the main thread has ended and every thread that keeps the process alive waits for output."""
-    if threading.main_thread().is_alive():
+    main = threading.main_thread()
+    if main.is_alive():
         return False
-    return all(thread.daemon or thread.ident in waiting for thread in threading.enumerate())
+    return all(
+        thread.daemon or thread is main or thread.ident in waiting for thread in threading.enumerate()
+    )

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 
 from vacc_deploy import vsx
 from vacc_deploy.cpu import cpu_name
@@ -43,6 +44,14 @@ def run_script(script: Path, arguments: Sequence[str] = (), preload: Sequence[Pa
     sys.argv = [str(script), *arguments]
     sys.path[0] = str(script.resolve().parent)
     runpy.run_path(str(script), run_name="__main__")
+
+
+def traceback_of_script(error: BaseException, script: Path) -> TracebackType | None:
+    """The part of a traceback that a user can act on: from the script's first line on."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename != str(script):
+        trace = trace.tb_next
+    return trace or error.__traceback__
 
 
 def _end_program_on_our_errors(problem: threading.ExceptHookArgs) -> None:
