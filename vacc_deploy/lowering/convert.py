@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vacc_deploy.lowering.graph import Form, Operand, Value
-from vacc_deploy.lowering.kernels import pack, unpack
+from vacc_deploy.lowering.kernels import pack, recode, unpack
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.target import Target
@@ -43,12 +43,7 @@ class ConvertStep:
         source = inputs[0]
         if isinstance(source, Value):
             assert isinstance(output, Plane)
-            return pack.build(pack.PackSpec(output, source.dtype), target, _scale(self.output))
+            return pack.build(pack.PackSpec(output, source.dtype), target, self.output.step)
         if isinstance(output, Value):
-            return unpack.build(unpack.UnpackSpec(source, output.dtype), target, _scale(self.source))
-        raise NotImplementedError('recode')
-
-
-def _scale(operand: Operand) -> float | None:
-    quantization = operand.value.quantization
-    return None if quantization is None or operand.form is not Form.QUANTIZED else float(quantization.scale)
+            return unpack.build(unpack.UnpackSpec(source, output.dtype), target, self.source.step)
+        return recode.build(recode.RecodeSpec(source, output), target, self.source.step, self.output.step)

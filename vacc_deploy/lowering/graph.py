@@ -77,6 +77,12 @@ class Operand:
     form: Form
     reach: Halo = Halo()
 
+    @property
+    def step(self) -> float | None:
+        """The quantisation scale of codes, None for floats."""
+        quantization = self.value.quantization
+        return float(quantization.scale) if quantization and self.form is Form.QUANTIZED else None
+
 
 class Step(Protocol):
     """One operator of the run stream."""

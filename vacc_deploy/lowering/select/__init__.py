@@ -6,7 +6,13 @@ import onnx_ir as ir
 
 from vacc_deploy.lowering.convert import ConvertStep
 from vacc_deploy.lowering.graph import GenericStep, Operand, Step, StepGraph
-from vacc_deploy.lowering.select import binary, conv, shuffle  # noqa: F401 - fill the registry
+from vacc_deploy.lowering.select import (  # noqa: F401 - they fill the registry, integers first
+    binary,
+    conv,
+    float_conv,
+    shuffle,
+    unary,
+)
 from vacc_deploy.lowering.select.registry import SELECTORS
 from vacc_deploy.lowering.view import GraphView
 from vacc_deploy.runtime.reference.qdq_groups import codes_of

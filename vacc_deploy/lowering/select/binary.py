@@ -15,7 +15,7 @@ from vacc_deploy.lowering.kernels import add, mul
 from vacc_deploy.lowering.kernels.binary import Scales
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
-from vacc_deploy.lowering.select.activation import following_clamp
+from vacc_deploy.lowering.select.activation import following_activation
 from vacc_deploy.lowering.select.codes import stored_codes, stored_range
 from vacc_deploy.lowering.select.registry import selector
 from vacc_deploy.lowering.target import Target
@@ -115,7 +115,7 @@ def select_float_binary(node: ir.Node, view: GraphView) -> BinaryStep | None:
     a, b = sides
     if a is None or b is None or not _broadcasts([a, b], view.shape(node.outputs[0])):
         return None
-    result, clamp, covered = following_clamp(node.outputs[0], view)
+    result, clamp, covered = following_activation(node.outputs[0], view)
     names = view.take([node, *covered])
     return BinaryStep(_OPS[node.op_type], a, b, view.float_plane(result), names, (clamp.low, clamp.high))
 

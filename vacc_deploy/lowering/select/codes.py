@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vacc_deploy.lowering.view import GraphView
 from vacc_deploy.runtime.reference.qdq_groups import Group
 
 Array = npt.NDArray[Any]
@@ -22,3 +23,15 @@ def stored_range(group: Group) -> tuple[int, int]:
     assert group.output is not None
     shift = 128 * (group.output.dtype == "int8")
     return (group.lo + shift, group.hi + shift)
+
+
+def following_group(group: Group, view: GraphView) -> Group | None:
+    """The group that alone reads a group's codes."""
+    if group.quantize is None:
+        return None
+    look = view.sole_consumer(group.quantize.outputs[0])
+    if look is None or look.op_type != "DequantizeLinear":
+        return None
+    node = view.sole_consumer(look.outputs[0])
+    found = None if node is None else view.group(node)
+    return None if found is None or found.output is None else found

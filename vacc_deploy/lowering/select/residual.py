@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from vacc_deploy.lowering.graph import Operand
+from vacc_deploy.lowering.select.codes import following_group, stored_range
 from vacc_deploy.lowering.view import GraphView
+from vacc_deploy.runtime.reference.add import AddFactors, add_factors
 from vacc_deploy.runtime.reference.qdq_groups import Group
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """A residual that the convolution's kernel adds after its own requantisation."""
+
+    other: Operand
+    clamp: tuple[int, int]  # of the sum, as stored
+    factors: AddFactors
 
 
 def following_addition(group: Group, view: GraphView) -> tuple[Group, int] | None:
@@ -14,20 +28,21 @@ def following_addition(group: Group, view: GraphView) -> tuple[Group, int] | Non
         Conv ► Q ► DQ ► Add ► [Relu] ► Q          fused: t = requantise(acc), then the integer addition
                  r ► DQ ─┘
     """
-    if group.quantize is None or group.output is None:
-        return None
-    look = view.sole_consumer(group.quantize.outputs[0])
-    if look is None or look.op_type != "DequantizeLinear":
-        return None
-    node = view.sole_consumer(look.outputs[0])
-    addition = view.group(node) if node is not None and node.op_type == "Add" else None
-    if addition is None:
+    addition = following_group(group, view)
+    if addition is None or addition.node.op_type != "Add" or group.output is None:
         return None
     names = [codes.name for codes in addition.operands]
-    if group.output.name not in names or names[0] == names[1]:
-        return None
     other = 1 - names.index(group.output.name)
     shapes = [view.shape(value) for value in addition.node.inputs if value is not None]
-    if addition.operands[other].constant is not None or shapes[0] != shapes[1]:
+    if names[0] == names[1] or addition.operands[other].constant is not None or shapes[0] != shapes[1]:
         return None
     return addition, other
+
+
+def read_addition(group: Group, addition: Group, other: int, view: GraphView) -> Addition:
+    """What the kernel needs to know of a fused addition."""
+    assert group.output is not None and addition.output is not None
+    factors = add_factors(
+        float(group.output.scale), float(addition.operands[other].scale), float(addition.output.scale)
+    )
+    return Addition(view.coded_input(addition, other), stored_range(addition), factors)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from vacc_deploy.lowering.graph import Operand
+from vacc_deploy.lowering.kernels.conv_transpose_sections import Geometry, required_halo, transpose_parts
 from vacc_deploy.lowering.plane import Halo
 
 
@@ -18,16 +20,20 @@ class Window:
     dilations: tuple[int, int]
     pads: tuple[int, int, int, int]  # top, left, bottom, right
 
-    def reach(self, size: tuple[int, int], output: tuple[int, int]) -> Halo:
-        """How far the windows of an `output`-sized result look beyond an input of `size`."""
-        top, left, _, _ = self.pads
+    def reach_of(self, source: Operand, output: Operand, *, transposed: bool = False) -> Halo:
+        """How far the windows of `output` look beyond `source`."""
+        if transposed:
+            geometry = Geometry(self.kernel, self.strides, self.dilations, self.pads[:2])
+            planes = [operand.value.plane(operand.form, Halo()) for operand in (source, output)]
+            return required_halo(transpose_parts(geometry, planes[1]), planes[0])
+        top, left = self.pads[:2]
         ends = [
-            (output[axis] - 1) * self.strides[axis]
-            + (self.kernel[axis] - 1) * self.dilations[axis]
+            (output.value.shape[axis] - 1) * self.strides[axis - 2]
+            + (self.kernel[axis - 2] - 1) * self.dilations[axis - 2]
             + 1
             - before
-            - size[axis]
-            for axis, before in ((0, top), (1, left))
+            - source.value.shape[axis]
+            for axis, before in ((2, top), (3, left))
         ]
         return Halo(top, left, max(0, ends[0]), max(0, ends[1]))
 
@@ -38,8 +44,9 @@ def read_window(node: ir.Node, kernel: tuple[int, int], size: tuple[int, int]) -
     dilations = _pair(node, "dilations", (1, 1))
     mode = node.attributes["auto_pad"].as_string() if "auto_pad" in node.attributes else "NOTSET"
     if mode in ("NOTSET", "VALID"):
-        pads = tuple(node.attributes["pads"].as_ints()) if "pads" in node.attributes and mode == "NOTSET" else (0,) * 4
-        return Window(kernel, strides, dilations, (pads[0], pads[1], pads[2], pads[3]))
+        given = node.attributes.get_ints("pads") if mode == "NOTSET" else None
+        top, left, bottom, right = given or (0, 0, 0, 0)
+        return Window(kernel, strides, dilations, (top, left, bottom, right))
     before, after = [], []
     for axis in range(2):
         output = -(-size[axis] // strides[axis])
@@ -56,3 +63,8 @@ def _pair(node: ir.Node, name: str, default: tuple[int, int]) -> tuple[int, int]
         return default
     values = list(node.attributes[name].as_ints())
     return (values[0], values[1])
+
+
+def group_count(node: ir.Node) -> int:
+    """The ``group`` attribute, 1 by default."""
+    return int(node.attributes.get_int("group", 1) or 1)
