@@ -14,27 +14,66 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.epilogue import Epilogue, Residual, pack_epilogue
 from vacc_deploy.lowering.kernels.isa.simd import simd_of
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.qconv2d_direct import choose_tile, emit_direct, pack_direct, vectors_of
-from vacc_deploy.lowering.kernels.qconv2d_spec import QConv2dSpec, check_sums, fold_zero_point, pad_channels
+from vacc_deploy.lowering.kernels.qconv2d_spec import (
+    QConv2dSpec,
+    check_sums,
+    fold_zero_point,
+    largest_sum,
+    pad_channels,
+)
+from vacc_deploy.lowering.kernels.qconv2d_winograd import (
+    SUM_LIMIT,
+    choose_chunk,
+    emit_winograd,
+    pack_winograd,
+    scale_sums,
+)
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.runtime.reference.add import AddFactors
 
-__all__ = ["Epilogue", "QConv2dSpec", "Residual", "build", "emit", "pack"]
+__all__ = ["Epilogue", "QConv2dSpec", "Residual", "applies", "build", "emit", "pack"]
 
 Array: TypeAlias = npt.NDArray[Any]
-Algorithm = Literal["direct"]
+Algorithm = Literal["direct", "winograd"]
+ALGORITHMS: tuple[Algorithm, ...] = ("winograd", "direct")
+"""All algorithms, the preferred one first."""
+
+_SMALLEST_MULTIPLIER = 2.0**-100  # a 64th of a smaller one could lose bits as a subnormal
 
 
-def choose_algorithm(spec: QConv2dSpec, target: Target, weights: Array, bias: Array) -> Algorithm:
-    """The fastest algorithm that is exact for these weights."""
+def applies(
+    algorithm: Algorithm, spec: QConv2dSpec, target: Target, weights: Array, bias: Array, multiplier: Array
+) -> bool:
+    """Whether `algorithm` can compute this geometry, exactly, with these numbers."""
+    if algorithm == "winograd":
+        exact = largest_sum(weights, bias, spec.source.fill) < SUM_LIMIT
+        scales = bool(np.all((multiplier == 0) | (np.abs(multiplier) >= _SMALLEST_MULTIPLIER)))
+        return exact and scales and choose_chunk(simd_of(target), spec) is not None
+    return True
+
+
+def choose_algorithm(
+    spec: QConv2dSpec, target: Target, weights: Array, bias: Array, multiplier: Array
+) -> Algorithm:
+    """The fastest algorithm that `applies`; the direct one always does."""
+    for algorithm in ALGORITHMS:
+        if applies(algorithm, spec, target, weights, bias, multiplier):
+            return algorithm
     return "direct"
 
 
 def emit(spec: QConv2dSpec, target: Target, algorithm: Algorithm = "direct") -> Any:
     """The ``PrimFunc``: source, [residual], the parameters of `pack`, target. Equal arguments share one."""
+    if algorithm == "winograd":
+        chunk = choose_chunk(simd_of(target), spec)
+        if chunk is None:
+            raise ModelError("there is no Winograd kernel for this convolution")
+        return emit_winograd(spec, target, chunk)
     return emit_direct(spec, target)
 
 
@@ -53,12 +92,15 @@ def pack(
     simd = simd_of(target)
     vectors = vectors_of(simd, spec.target.channels)
     channels = vectors * simd.lanes
-    folded = fold_zero_point(weights, bias, spec.source.fill)
-    return {
-        "weights": pack_direct(spec, simd, choose_tile(simd, spec.target.width, vectors), weights),
-        "bias": pad_channels(folded, 0, channels),
-        **pack_epilogue(spec.epilogue, channels, multiplier, table, residual),
-    }
+    folded = pad_channels(fold_zero_point(weights, bias, spec.source.fill), 0, channels)
+    chunk = choose_chunk(simd, spec) if algorithm == "winograd" else None
+    if chunk is not None:
+        packed = pack_winograd(spec, simd, chunk, weights)
+        folded, multiplier = scale_sums(folded, multiplier)
+    else:
+        packed = pack_direct(spec, simd, choose_tile(simd, spec.target.width, vectors), weights)
+    numbers = pack_epilogue(spec.epilogue, channels, multiplier, table, residual)
+    return {"weights": packed, "bias": folded, **numbers}
 
 
 def build(
@@ -70,6 +112,7 @@ def build(
     *,
     table: Array | None = None,
     residual: AddFactors | None = None,
+    algorithm: Algorithm | None = None,
 ) -> Kernel:
     """Code and constants of one convolution.
 
@@ -81,6 +124,7 @@ def build(
         multiplier: float32 (C_out,): ``f32(f32(s_x·s_w[c]) / s_y)``, or ``f32(s_x·s_w[c])`` to float16.
         table: uint8 (256,) or (C_out, 256), as the epilogue says.
         residual: Factors of the epilogue's addition, the convolution being its first operand.
+        algorithm: For tests and measurements; the fastest one that `applies` by default.
 
     Returns:
         The kernel; its inputs are the source plane and, if the epilogue adds one, the residual's plane.
@@ -90,8 +134,7 @@ def build(
     """
     bias = np.zeros(weights.shape[0], np.int32) if bias is None else bias
     check_sums(weights, bias, spec.source.fill)
-    algorithm = choose_algorithm(spec, target, weights, bias)
-    params = pack(
-        spec, target, weights, bias, multiplier, table=table, residual=residual, algorithm=algorithm
-    )
-    return Kernel(emit(spec, target, algorithm), params, spec.macs)
+    numbers = (weights, bias, multiplier)
+    chosen = algorithm or choose_algorithm(spec, target, *numbers)
+    params = pack(spec, target, weights, bias, multiplier, table=table, residual=residual, algorithm=chosen)
+    return Kernel(emit(spec, target, chosen), params, spec.macs)

@@ -51,9 +51,15 @@ def write(variable: Buffer, value: Expr, lanes: int) -> None:
     T.buffer_store(variable, value, [T.ramp(0, 1, lanes)])
 
 
-def scratch(shape: Sequence[int], dtype: str) -> Buffer:
-    """Memory of one thread: allocated where the statement stands, so open it inside the parallel loop.
+def scratch(shape: Sequence[int], dtype: str, *, shared: bool = False) -> Buffer:
+    """Memory that lives as long as the block it is declared in.
 
-    More than 1 KB comes from TVM's per-thread workspace pool, less from the stack.
+    Args:
+        shape: Its shape. Prefer one axis: TVM shrinks axes that are never used to their end, and with them
+            the stride that was chosen to keep rows out of each other's cache sets.
+        dtype: Its element type.
+        shared: Declared outside a parallel loop and used by all its threads; otherwise it belongs to the
+            thread, so declare it inside. More than 1 KB comes from TVM's workspace pool, less from the stack.
     """
-    return T.alloc_buffer(tuple(shape), dtype, scope="local", layout=None, align=CACHE_LINE)
+    scope = "global" if shared else "local"
+    return T.alloc_buffer(tuple(shape), dtype, scope=scope, layout=None, align=CACHE_LINE)
