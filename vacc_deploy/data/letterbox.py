@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+PadMode = Literal["constant", "edge", "symmetric", "reflect"]
 PADDING_VALUE = 114  # what the card's letterbox fills with when the file names no colour
 
 
@@ -36,14 +37,20 @@ def fit(height: int, width: int, frame: tuple[int, int]) -> Letterbox:
     return centre(min(fitted[0], frame[0]), min(fitted[1], frame[1]), frame)
 
 
-def pad(image: NDArray[Any], box: Letterbox, value: tuple[int, ...]) -> NDArray[Any]:
-    """The picture (H×W or H×W×C) with constant borders.
+def pad(
+    image: NDArray[Any], box: Letterbox, value: tuple[int, ...], mode: PadMode = "constant"
+) -> NDArray[Any]:
+    """The picture (H×W or H×W×C) with borders.
 
     Args:
         image: Already of `box.height`×`box.width` pixels.
         box: The borders.
-        value: One number, or one per channel.
+        value: One number, or one per channel; only constant borders have a colour.
+        mode: NumPy's names: ``edge`` repeats the last pixel, ``symmetric`` mirrors it too, ``reflect`` not.
     """
+    if mode != "constant":
+        widths = [(box.top, box.bottom), (box.left, box.right), (0, 0)]
+        return np.pad(image, widths[: image.ndim], mode=mode)
     frame = (box.top + box.height + box.bottom, box.left + box.width + box.right)
     padded = np.empty((*frame, *image.shape[2:]), image.dtype)
     padded[...] = np.asarray(value if image.ndim == 3 else value[:1], image.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from vacc_deploy.config import load_vdsp_params, vdsp_names
 from vacc_deploy.errors import ConfigError, RunError, VdeployError
-from vacc_deploy.runtime.vdsp import Image, ImageFormat, OpType, VdspOp
+from vacc_deploy.runtime.vdsp import ColorCvtCode, Image, ImageFormat, OpType, ResizeType, VdspOp
+from vacc_deploy.runtime.vdsp.norm_table import NormaType
 
 RGB = np.random.default_rng(3).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 PLANAR = Image(np.ascontiguousarray(RGB.transpose(2, 0, 1)), ImageFormat.RGB_PLANAR)
@@ -237,20 +240,25 @@ def test_unknown_keys_are_kept() -> None:
     }
 
 
-def test_every_op_of_the_zoo_runs(shared_zoo: Any) -> None:
-    import json
+def test_the_file_reader_and_the_ops_know_the_same_names() -> None:
+    assert set(vdsp_names.OP_TYPES) == set(OpType.__members__)
+    assert set(vdsp_names.RESIZE_TYPES) == set(ResizeType.__members__)
+    assert set(vdsp_names.NORMA_TYPES) == set(NormaType.__members__)
+    assert set(vdsp_names.COLOR_CVT_CODES) == set(ColorCvtCode.__members__)
+    assert {name: int(kind) for name, kind in ImageFormat.__members__.items()} == vdsp_names.IMAGE_FORMATS
 
+
+def test_every_op_of_the_zoo_runs(shared_zoo: Path) -> None:
     count = 0
     for path in sorted(shared_zoo.rglob("*vdsp_params*/*.json")):
-        document = json.loads(path.read_text())
-        if "OpType" not in document:
-            continue  # the old format is decoded by the configuration reader
-        operator = VdspOp.from_config(document["OpType"], document.get("OpConfig"))
+        (params,) = load_vdsp_params(path)
+        operator = VdspOp.from_params(params)
         if operator.op_type.is_fusion:
-            ext = document["OpType"].endswith("_EXT")
             size = operator.settings.oimage_height or 224, operator.settings.oimage_width or 224
-            extra = {"rgb_letterbox_ext": (size[1], size[0], 0, 0, 0, 0)} if ext else {}
-            if "CROP" in operator.op_type.steps and operator.settings.resize_width is None:
+            extra: dict[str, Any] = {}
+            if params.op_type.endswith("_EXT"):
+                extra = {"rgb_letterbox_ext": (size[1], size[0], 0, 0, 0, 0)}
+            elif "CROP" in operator.op_type.steps and operator.settings.resize_width is None:
                 extra = {"resize_width": size[1] + 32, "resize_height": size[0] + 32}
             assert operator.run(PLANAR, input_shape=(1, 3, *size), **extra).shape == (3, *size), path
         count += 1

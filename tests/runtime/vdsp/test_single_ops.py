@@ -130,3 +130,18 @@ def test_bt709_is_another_reading_of_nv12() -> None:
     assert bt709 > bt601  # 1.793 against 1.596 of Cr
     with pytest.raises(RunError, match="colour space"):
         convert_format(flat, ImageFormat.RGB_INTERLEAVE, "BT2020")
+
+
+def test_borders_that_continue_the_picture() -> None:
+    config = dict.fromkeys(("EdgeTop", "EdgeBottom", "EdgeLeft", "EdgeRight"), 2)
+    for name, flag in (
+        ("REPLICATE", cv2.BORDER_REPLICATE),
+        ("REFLECT", cv2.BORDER_REFLECT),
+        ("REFLECT_101", cv2.BORDER_REFLECT_101),
+    ):
+        (out,) = run(
+            OpType.SINGLE_OP_COPY_MAKE_BORDER, PICTURES["RGB_PLANAR"], EdgePaddingType=name, **config
+        )
+        np.testing.assert_array_equal(rgb_of(out), cv2.copyMakeBorder(RGB, 2, 2, 2, 2, flag))
+    with pytest.raises(RunError, match="EdgePaddingType 'WRAP'"):
+        run(OpType.SINGLE_OP_COPY_MAKE_BORDER, PICTURES["GRAY"], EdgePaddingType="WRAP", **config)

@@ -170,7 +170,7 @@ def _letterbox(planes: Planes, job: _Job) -> Planes:
     size, method = (box.height, box.width), settings.resize_type.method
     colour = settings.padding * 3 if len(settings.padding) == 1 else settings.padding
     return [
-        letterbox.pad(resize(plane, size, method), box, (value,))
+        letterbox.pad(resize(plane, size, method), box, (value,), settings.pad_mode)
         for plane, value in zip(planes, colour, strict=False)
     ]
 

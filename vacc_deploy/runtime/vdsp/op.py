@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from vacc_deploy.runtime.vdsp.norm_table import NormaType, subnormal_std
 from vacc_deploy.runtime.vdsp.op_type import OpType
 from vacc_deploy.runtime.vdsp.settings import OpSettings
 from vacc_deploy.runtime.vdsp.single import Output, run_single
+
+if TYPE_CHECKING:  # reading files needs pydantic, running an op does not
+    from vacc_deploy.config.vdsp import VdspParams
 
 EXT_PARAMETER = "rgb_letterbox_ext"
 
@@ -42,6 +45,15 @@ class VdspOp:
             ConfigError: The op or one of its values is unknown.
         """
         return cls(OpType.parse(op_type), OpSettings.from_config(config or {}))
+
+    @classmethod
+    def from_params(cls, params: VdspParams) -> VdspOp:
+        """The operator that a vdsp JSON describes, read by `vacc_deploy.config.load_vdsp_params`.
+
+        Raises:
+            ConfigError: The op or one of its values cannot be carried out.
+        """
+        return cls.from_config(params.op_type, params.config)
 
     def run(
         self, image: Image, *, input_shape: Sequence[int] | None = None, **overrides: Any

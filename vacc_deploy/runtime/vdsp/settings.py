@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from typing import Any
 
+from vacc_deploy.data.letterbox import PadMode
 from vacc_deploy.data.resize import ResizeMethod
 from vacc_deploy.errors import ConfigError, RunError
 from vacc_deploy.runtime.vdsp.image import ImageFormat
@@ -56,6 +57,13 @@ _METHODS: dict[ResizeType, ResizeMethod] = {
     ResizeType.BILINEAR: "bilinear_cv",
     ResizeType.BILINEAR_PILLOW: "bilinear_pillow",
     ResizeType.BICUBIC_PILLOW: "bicubic_pillow",
+}
+
+_PAD_MODES: dict[str, PadMode] = {
+    "CONSTANT": "constant",
+    "REPLICATE": "edge",
+    "REFLECT": "symmetric",
+    "REFLECT_101": "reflect",
 }
 
 # Fields that BATCH_CROP_RESIZE gives as lists, one entry per crop.
@@ -126,6 +134,19 @@ class OpSettings:
             else:
                 unknown[key] = value
         return cls(**known, unknown=unknown)
+
+    @property
+    def pad_mode(self) -> PadMode:
+        """What EdgePaddingType asks for.
+
+        Raises:
+            RunError: It is not known.
+        """
+        if self.edge_padding_type not in _PAD_MODES:
+            raise RunError(
+                f"unknown EdgePaddingType '{self.edge_padding_type}'", hint=f"one of {', '.join(_PAD_MODES)}"
+            )
+        return _PAD_MODES[self.edge_padding_type]
 
     def override(self, values: Mapping[str, Any]) -> OpSettings:
         """The settings with some fields (snake case) replaced for one call.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vacc_deploy.data import letterbox
+from vacc_deploy.data.letterbox import PadMode
 from vacc_deploy.data.resize import ResizeMethod, resize
 from vacc_deploy.errors import RunError
 from vacc_deploy.runtime.vdsp import nv12
@@ -102,36 +103,42 @@ def warp_image(
     return Image(warp(image.array, forward, value), image.format)
 
 
-def add_border(image: Image, edges: tuple[int, int, int, int], value: tuple[int, ...]) -> Image:
-    """Constant borders around a picture.
+def add_border(
+    image: Image, edges: tuple[int, int, int, int], value: tuple[int, ...], mode: PadMode = "constant"
+) -> Image:
+    """Borders around a picture.
 
     Args:
         image: A picture of any format.
         edges: Rows and columns to add: top, bottom, left, right.
-        value: Their colour, per channel (Y, U, V for NV12).
+        value: The colour of constant borders, per channel (Y, U, V for NV12).
+        mode: See `letterbox.pad`.
 
     Raises:
         RunError: An edge is negative, or odd where the picture is NV12.
     """
-    top, bottom, left, right = edges
     if min(edges) < 0:
         raise RunError(f"borders {edges} cannot be negative")
     if image.format == ImageFormat.YUV_NV12:
-        if any(edge % 2 for edge in edges):
-            raise RunError(f"borders of an NV12 picture are even numbers, not {edges}")
-        luma, chroma = nv12.planes(image)
-        luma_box = letterbox.Letterbox(image.height, image.width, top, bottom, left, right)
-        halves = (top // 2, bottom // 2, left // 2, right // 2)
-        chroma_box = letterbox.Letterbox(chroma.shape[0], chroma.shape[1], *halves)
-        fill = value * 3 if len(value) == 1 else value
-        return nv12.assemble(
-            letterbox.pad(luma, luma_box, fill[:1]), letterbox.pad(chroma, chroma_box, fill[1:3])
-        )
-    box = letterbox.Letterbox(image.height, image.width, top, bottom, left, right)
+        return _add_border_nv12(image, edges, value * 3 if len(value) == 1 else value, mode)
+    box = letterbox.Letterbox(image.height, image.width, *edges)
     if image.format in PLANAR:
-        planes = [letterbox.pad(p, box, (value[c % len(value)],)) for c, p in enumerate(image.array)]
+        planes = [letterbox.pad(p, box, (value[c % len(value)],), mode) for c, p in enumerate(image.array)]
         return Image.from_planes(planes, image.format)
-    return Image(letterbox.pad(image.array, box, value), image.format)
+    return Image(letterbox.pad(image.array, box, value, mode), image.format)
+
+
+def _add_border_nv12(
+    image: Image, edges: tuple[int, int, int, int], value: tuple[int, ...], mode: PadMode
+) -> Image:
+    if any(edge % 2 for edge in edges):
+        raise RunError(f"borders of an NV12 picture are even numbers, not {edges}")
+    top, bottom, left, right = (edge // 2 for edge in edges)
+    luma, chroma = nv12.planes(image)
+    luma_box = letterbox.Letterbox(image.height, image.width, *edges)
+    chroma_box = letterbox.Letterbox(image.height // 2, image.width // 2, top, bottom, left, right)
+    padded = letterbox.pad(chroma, chroma_box, value[1:3], mode)
+    return nv12.assemble(letterbox.pad(luma, luma_box, value[:1], mode), padded)
 
 
 def _each_plane(image: Image, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Image:
@@ -202,7 +209,7 @@ def _copy_make_border(settings: OpSettings, image: Image, _outputs: list[Output]
     if settings.resize_height is not None and settings.resize_width is not None:
         image = resize_image(image, (settings.resize_height, settings.resize_width), settings.resize_type)
     edges = (settings.edge_top, settings.edge_bottom, settings.edge_left, settings.edge_right)
-    return [add_border(image, edges, settings.padding)]
+    return [add_border(image, edges, settings.padding, settings.pad_mode)]
 
 
 def _numbers(*values: int | tuple[int, ...] | None) -> tuple[int, int, int, int]:
