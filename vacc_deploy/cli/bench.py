@@ -12,7 +12,7 @@ from vacc_deploy.cli.console import print_json, print_note
 from vacc_deploy.cli.vamp_arguments import join_shape, parse_numbers, parse_shapes, repair_stray_flags
 from vacc_deploy.cpu import cpu_name
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _DEFAULT_SECONDS = 5.0
 

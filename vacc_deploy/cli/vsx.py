@@ -11,7 +11,7 @@ import typer
 
 from vacc_deploy.errors import VdeployError
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _OWN_FLAGS = ("--with",)
 
