@@ -3,7 +3,8 @@
     y = activation(Σ x·w + bias + residual)
 
 `hconv2d_winograd` computes large 3×3 layers with a quarter of the multiplications, `hconv2d_dot` layers
-with few outputs, and `hconv2d_direct` everything else.
+with few outputs, `hconv2d_depthwise` those with one input channel per output channel, and `hconv2d_direct`
+everything else.
 """
 
 from __future__ import annotations
@@ -88,10 +89,17 @@ class Hconv2dSpec:
 
 def _method(spec: Hconv2dSpec, target: Target) -> Any:
     """The module that computes `spec` fastest."""
-    from vacc_deploy.lowering.kernels import hconv2d_depthwise, hconv2d_direct, hconv2d_winograd
+    from vacc_deploy.lowering.kernels import (
+        hconv2d_depthwise,
+        hconv2d_direct,
+        hconv2d_dot,
+        hconv2d_winograd,
+    )
 
     if hconv2d_depthwise.applies(spec):
         return hconv2d_depthwise
+    if hconv2d_dot.applies(spec):
+        return hconv2d_dot
     return hconv2d_winograd if hconv2d_winograd.applies(spec, target) else hconv2d_direct
 
 

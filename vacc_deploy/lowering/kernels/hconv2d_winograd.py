@@ -49,6 +49,11 @@ Array = npt.NDArray[Any]
 
 _POINTS = POINTS * POINTS
 _SCRATCH_BYTES = 256 << 10  # of transformed inputs and products: a quarter of a second-level cache
+_FAR_FILTERS_BYTES = (
+    12 << 20
+)  # transformed filters that no cache holds; many tiles must share a pass over them
+_FAR_TILES = 96
+_LEAST_TILES = 32  # below, transforming the filters costs more than it saves
 _UNROLL = 4
 
 
@@ -86,7 +91,7 @@ def applies(spec: Hconv2dSpec, target: Target) -> bool:
     lanes = float_simd_of(target).lanes
     deep = min(spec.x.channels, spec.y.channels) >= lanes
     tiles = spec.y.batch * (spec.y.height // OUTPUTS) * (spec.y.width // OUTPUTS)
-    return simple and deep and min(spec.y.height, spec.y.width) >= OUTPUTS and tiles >= 16
+    return simple and deep and min(spec.y.height, spec.y.width) >= OUTPUTS and tiles >= _LEAST_TILES
 
 
 def blocking(spec: Hconv2dSpec, target: Target) -> Blocking:
@@ -101,6 +106,8 @@ def blocking(spec: Hconv2dSpec, target: Target) -> Blocking:
     tiles = min(tiles, count)
     channels = -(-spec.x.channels // lanes) * lanes + total * lanes
     fitting = _SCRATCH_BYTES // (4 * _POINTS * channels)
+    if 4 * _POINTS * spec.x.channels * total * lanes > _FAR_FILTERS_BYTES:
+        fitting = _FAR_TILES
     per_group = tiles * max(1, min(fitting, count // 2) // tiles)
     return Blocking(lanes, vectors, total // vectors, tiles, per_group, down, across)
 
@@ -139,14 +146,15 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
         with T.parallel(0, -(-count // cut.per_group)) as group:
             points = scratch((_POINTS, cut.per_group * inputs + pad), "float32")
             products = scratch((_POINTS, cut.per_group * cut.channels + pad), "float32")
+            half = scratch((POINTS, POINTS, cut.lanes), "float32")
             first = let(T.min(group * cut.per_group, count - cut.per_group))
             with T.serial(0, cut.per_group) as t:
-                _transform_inputs(spec, simd, cut, x, points, _place(spec, cut, first + t), t, inputs)
+                _transform_inputs(spec, simd, cut, x, points, half, _place(spec, cut, first + t), t, inputs)
             blocks = cut.per_group // cut.tiles
             with T.serial(0, _POINTS) as point, T.serial(0, cut.groups) as g, T.serial(0, blocks) as b:
                 _multiply(cut, points, filters, products, (point, g, b * cut.tiles), inputs)
             with T.serial(0, cut.per_group) as t:
-                _transform_outputs(spec, cut, products, epilogue, y, _place(spec, cut, first + t), t)
+                _transform_outputs(spec, cut, products, epilogue, y, half, _place(spec, cut, first + t), t)
         finish_plane(y, cut.channels, cut.lanes)
     return function.get()
 
@@ -181,14 +189,15 @@ def _transform_inputs(
     cut: Blocking,
     x: PlaneBuffer,
     points: Buffer,
+    half: Buffer,
     place: tuple[Expr, Expr, Expr],
     t: Expr,
     inputs: int,
 ) -> None:
     """Bᵀ d B of one tile, for all channels."""
-    n, row, column = place
-    top = let(T.min(row * OUTPUTS, spec.y.height - OUTPUTS) - spec.padding[0])
-    left = let(T.min(column * OUTPUTS, spec.y.width - OUTPUTS) - spec.padding[1])
+    n, tile_row, tile_column = place
+    top = let(T.min(tile_row * OUTPUTS, spec.y.height - OUTPUTS) - spec.padding[0])
+    left = let(T.min(tile_column * OUTPUTS, spec.y.width - OUTPUTS) - spec.padding[1])
     with T.serial(0, inputs // cut.lanes) as vector:
         block = T.floordiv(vector * cut.lanes, spec.x.block)
         inside = T.floormod(vector * cut.lanes, spec.x.block)
@@ -196,9 +205,12 @@ def _transform_inputs(
         def pixel(i: int, j: int) -> Expr:
             return let(simd.load(x.buffer, x.index(n, block, top + i, left + j, inside), cut.lanes))
 
-        half = [input_points([pixel(i, j) for i in range(POINTS)]) for j in range(POINTS)]
-        for i in range(POINTS):
-            for j, value in enumerate(input_points([half[k][i] for k in range(POINTS)])):
+        with T.serial(0, POINTS) as j:
+            for i, value in enumerate(input_points([pixel(i, j) for i in range(POINTS)])):
+                store(half, (i, j, 0), value)
+        with T.serial(0, POINTS) as i:
+            row = [let(load(half, (i, j, 0), cut.lanes)) for j in range(POINTS)]
+            for j, value in enumerate(input_points(row)):
                 store(points, (i * POINTS + j, t * inputs + vector * cut.lanes), value)
 
 
@@ -244,14 +256,15 @@ def _transform_outputs(
     products: Buffer,
     epilogue: EpilogueBuffers,
     y: PlaneBuffer,
+    half: Buffer,
     place: tuple[Expr, Expr, Expr],
     t: Expr,
 ) -> None:
     """Aᵀ m A of one tile, for all output channels, and the epilogue."""
-    n, row, column = place
+    n, tile_row, tile_column = place
     height, width = spec.y.height, spec.y.width
-    top = let(T.min(row * OUTPUTS, height - OUTPUTS))
-    left = let(T.min(column * OUTPUTS, width - OUTPUTS))
+    top = let(T.min(tile_row * OUTPUTS, height - OUTPUTS))
+    left = let(T.min(tile_column * OUTPUTS, width - OUTPUTS))
     with T.serial(0, cut.channels // cut.lanes) as vector:
         channel = let(vector * cut.lanes)
         constants = epilogue.constants(channel, cut.lanes)
@@ -260,9 +273,12 @@ def _transform_outputs(
         def product(i: int, j: int) -> Expr:
             return let(load(products, (i * POINTS + j, t * cut.channels + channel), cut.lanes))
 
-        half = [outputs_of([product(i, j) for j in range(POINTS)]) for i in range(POINTS)]
-        for j in range(OUTPUTS):
-            for i, value in enumerate(outputs_of([half[k][j] for k in range(POINTS)])):
+        with T.serial(0, POINTS) as i:
+            for j, value in enumerate(outputs_of([product(i, j) for j in range(POINTS)])):
+                store(half, (i, j, 0), value)
+        with T.serial(0, OUTPUTS) as j:
+            column = [let(load(half, (i, j, 0), cut.lanes)) for i in range(POINTS)]
+            for i, value in enumerate(outputs_of(column)):
                 where = (n, block, top + i, left + j, inside)
 
                 def write_output(value: Expr = value, where: tuple[Expr, ...] = where) -> None:
@@ -271,9 +287,9 @@ def _transform_outputs(
                 # Tiles overlap where the size is no multiple of 4; the earlier one's outputs stand.
                 fresh = []
                 if height % OUTPUTS:
-                    fresh.append(top + i >= row * OUTPUTS)
+                    fresh.append(top + i >= tile_row * OUTPUTS)
                 if width % OUTPUTS:
-                    fresh.append(left + j >= column * OUTPUTS)
+                    fresh.append(left + j >= tile_column * OUTPUTS)
                 if fresh:
                     with T.If(tirx.all(*fresh)), T.Then():
                         write_output()
