@@ -13,6 +13,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from vacc_deploy.frontend.new_values import add_constant
+
 Array = NDArray[np.float64]
 
 
@@ -32,13 +34,6 @@ def _scale_shift(node: ir.Node) -> tuple[Array, Array] | None:
     return scale, beta - mean * scale
 
 
-def _new_weight(graph: ir.Graph, name: str, array: Array) -> ir.Value:
-    data = ir.tensor(array.astype(np.float32), name=name)
-    value = ir.Value(name=name, const_value=data, shape=ir.Shape(data.shape), type=ir.TensorType(data.dtype))
-    graph.initializers[name] = value
-    return value
-
-
 def _fold(graph: ir.Graph, conv: ir.Node, norm: ir.Node, scale: Array, shift: Array) -> bool:
     """Fold into `conv` if its weights are constant; False leaves the graph as it was."""
     weight = _constant(conv.inputs[1])
@@ -55,16 +50,16 @@ def _fold(graph: ir.Graph, conv: ir.Node, norm: ir.Node, scale: Array, shift: Ar
     new_bias = shift if bias is None else bias * scale + shift
     names = (f"{conv.name}.folded_weight", f"{conv.name}.folded_bias")
     conv.resize_inputs(3)
-    conv.replace_input_with(1, _new_weight(graph, names[0], folded))
-    conv.replace_input_with(2, _new_weight(graph, names[1], new_bias))
+    conv.replace_input_with(1, add_constant(graph, names[0], folded.astype(np.float32)))
+    conv.replace_input_with(2, add_constant(graph, names[1], new_bias.astype(np.float32)))
     ir.convenience.replace_all_uses_with(norm.outputs[0], conv.outputs[0], replace_graph_outputs=True)
     graph.remove(norm, safe=True)
     return True
 
 
 def _as_depthwise(graph: ir.Graph, norm: ir.Node, scale: Array, shift: Array) -> None:
-    weight = _new_weight(graph, f"{norm.name}.scale", scale.reshape(-1, 1, 1, 1))
-    bias = _new_weight(graph, f"{norm.name}.shift", shift)
+    weight = add_constant(graph, f"{norm.name}.scale", scale.reshape(-1, 1, 1, 1).astype(np.float32))
+    bias = add_constant(graph, f"{norm.name}.shift", shift.astype(np.float32))
     conv = ir.node(
         "Conv",
         [norm.inputs[0], weight, bias],

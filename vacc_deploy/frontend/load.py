@@ -12,7 +12,9 @@ import onnx_ir as ir
 from vacc_deploy.errors import FileError, ModelError
 from vacc_deploy.frontend.fold_batchnorm import fold_batchnorm
 from vacc_deploy.frontend.simplify import normalise, simplify
+from vacc_deploy.frontend.static_modulation import static_modulation
 from vacc_deploy.frontend.static_shapes import set_input_shapes
+from vacc_deploy.safe_io import read_onnx
 
 MIN_OPSET = 17
 
@@ -47,6 +49,9 @@ def clean(
     model = simplify(model, where)
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     graph_model = normalise(model)
+    if static_modulation(graph_model):
+        model = simplify(ir.serde.serialize_model(graph_model), where)
+        graph_model = normalise(onnx.shape_inference.infer_shapes(model, data_prop=True))
     if fold and fold_batchnorm(graph_model):
         graph_model = normalise(ir.serde.serialize_model(graph_model))
     _require_static(graph_model, where)
@@ -106,4 +111,4 @@ def load_model(path: Path | str, inputs: Mapping[str, Sequence[int]] | None = No
         from vacc_deploy.frontend.convert_torchscript import convert
 
         return clean(convert(path, inputs), inputs, str(path))
-    return clean(onnx.load_model(path), inputs, str(path))
+    return clean(read_onnx(path), inputs, str(path))

@@ -28,6 +28,45 @@ def input_names(module: torch.jit.ScriptModule) -> list[str]:
     return [argument.name for argument in module.forward.schema.arguments[1:]]
 
 
+def fix_sizes(module: torch.jit.ScriptModule, examples: Sequence[torch.Tensor]) -> None:
+    """Replace every computed integer of the module's graph by its value for the examples, in place.
+
+    Sizes are static here, but a traced graph computes them anyway, and the exporter refuses a convolution
+    whose weight was reshaped to a computed size.  The graph is run once, returning all its integers.
+    """
+    graph = module.graph
+    torch._C._jit_pass_inline(graph)
+    computed = _integers(graph)
+    if not computed:
+        return
+    probe = graph.copy()
+    values = _integers(probe)
+    while list(probe.outputs()):
+        probe.eraseOutput(0)
+    listing = probe.create("prim::ListConstruct", values, 1)
+    listing.output().setType(torch._C.ListType.ofInts())
+    probe.appendNode(listing)
+    probe.registerOutput(listing.output())
+    torch._C._jit_pass_dce(probe)
+    run = torch._C._create_function_from_graph("sizes", probe)
+    for value, number in zip(computed, run(module._c, *examples), strict=True):
+        constant = graph.create("prim::Constant")
+        constant.i_("value", int(number))
+        constant.output().setType(torch._C.IntType.get())
+        graph.prependNode(constant)
+        value.replaceAllUsesWith(constant.output())
+    torch._C._jit_pass_dce(graph)
+
+
+def _integers(graph: torch._C.Graph) -> list[torch._C.Value]:
+    """The integers that the graph's top level computes from sizes."""
+    return [
+        node.output()
+        for node in graph.nodes()
+        if node.kind() in ("aten::size", "aten::Int") and str(node.output().type()) == "int"
+    ]
+
+
 def to_onnx(
     module: torch.jit.ScriptModule,
     shapes: Sequence[Sequence[int]],
@@ -50,6 +89,7 @@ def to_onnx(
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # deprecation notes about the exporter that we need
+        fix_sizes(module, examples)
         torch.onnx.export(
             module,
             examples,
