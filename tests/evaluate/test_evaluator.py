@@ -66,6 +66,14 @@ def test_every_protocol_scores_a_model_that_changes_nothing(name: str, faces: Pa
     json.dumps(result.to_json(), allow_nan=False)
 
 
+def test_every_recipe_names_a_protocol_that_exists() -> None:
+    registry = pytest.importorskip("vacc_deploy.export.registry")
+    recipes = registry.shipped_recipes()
+    assert recipes
+    for recipe in recipes:
+        get_protocol(recipe.protocol, recipe.preprocess, recipe.postprocess)
+
+
 def test_identical_pictures_are_finite_in_the_result(faces: Path) -> None:
     result = evaluate(StandIn(), get_protocol("rgb"), faces, _twin(faces), StandIn())
     assert (result.psnr_db, result.fidelity_db, result.drop_db) == (IDENTICAL_DB, IDENTICAL_DB, 0.0)

@@ -79,7 +79,7 @@ class EvaluationProtocol(ABC):
 
 
 # A family's plain name means the protocol of its published figure.
-ALIASES = {"vdsr": "vdsr_vamp", "lesrcnn": "lesrcnn_official"}
+ALIASES = {"vdsr": "vdsr_vamp", "lesrcnn": "lesrcnn_official", "gpen_colorization": "gpen_color"}
 
 _PROTOCOLS: dict[str, type[EvaluationProtocol]] = {}
 _P = TypeVar("_P", bound=type[EvaluationProtocol])
