@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,7 +126,9 @@ class _Emitter:
     def _call_generic(self, step: GenericStep) -> None:
         model = _single_node_model(step)
         try:
-            function = from_onnx(model, keep_params_in_input=False)["main"]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the importer renames values; nobody sees its names
+                imported = from_onnx(model, keep_params_in_input=False)
         except Exception as error:
             raise ModelError(
                 f"operator {step.node.op_type} cannot be compiled",
@@ -134,7 +137,7 @@ class _Emitter:
                 hint="vdeploy check MODEL lists every unsupported operator with a rewrite",
             ) from error
         name = f"generic_{step.node.op_type}".lower()
-        callee = self.builder.add_func(function.without_attr("num_input").without_attr("global_symbol"), name)
+        callee = self.builder.add_func(self._adopt(imported), name)
         inputs = [self.vars[operand.value.name, operand.form] for operand in step.inputs]
         call = self.builder.emit(relax.Call(callee, inputs))
         if len(step.outputs) == 1:
@@ -142,6 +145,30 @@ class _Emitter:
             return
         for index, value in enumerate(step.outputs):
             self.vars[value.name, Form.PLAIN] = self.builder.emit(relax.TupleGetItem(call, index))
+
+
+    def _adopt(self, imported: Any) -> Any:
+        """The ``main`` of an imported module, private, with the functions it calls moved into ours."""
+        moved = {
+            variable: self.builder.add_func(function.without_attr("global_symbol"), variable.name_hint)
+            for variable, function in imported.functions_items()
+            if variable.name_hint != "main"
+        }
+        main = imported["main"].without_attr("num_input").without_attr("global_symbol")
+        return _Rename(moved).visit_expr(main) if moved else main
+
+
+@relax.expr_functor.mutator
+class _Rename(relax.PyExprMutator):  # type: ignore[misc]
+    """Replaces global variables."""
+
+    def __init__(self, moved: dict[Any, Any]) -> None:
+        super().__init__()
+        self.moved = moved
+
+    def visit_global_var_(self, variable: Any) -> Any:
+        """The variable's replacement, or itself."""
+        return self.moved.get(variable, variable)
 
 
 def _single_node_model(step: GenericStep) -> onnx.ModelProto:
