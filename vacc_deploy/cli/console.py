@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+_UNLIMITED = 10_000  # columns
+
 stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -34,7 +36,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title:
         table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    stdout.print(table)
+    # As wide as its content: a cut cell is useless in a pipe, and a terminal scrolls or wraps.
+    wide = stdout.options.update_width(_UNLIMITED)
+    stdout.print(table, width=table.__rich_measure__(stdout, wide).maximum, crop=False)
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
