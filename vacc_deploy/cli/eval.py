@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from vacc_deploy.cli.console import print_fields, print_json, print_note, print_table, progress_bar
 
@@ -50,7 +52,6 @@ def evaluate_command(
     chosen = _protocol(protocol, model.recipe)
     float_model = None if reference is None else open_model(reference, threads)
     total = len(select_pairs(chosen, lr, hr))
-    saved: dict[str, Any] = {}
     with progress_bar(f"evaluating by {chosen.name}", total) as advance:
         result = evaluate(
             model,
@@ -59,10 +60,8 @@ def evaluate_command(
             hr,
             float_model,
             progress=advance,
-            on_picture=None if save is None else saved.__setitem__,
+            on_picture=None if save is None else _picture_writer(save),
         )
-    if save is not None:
-        _save(save, saved)
     for note in result.notes:
         print_note(f"note: {note}")
     if as_json:
@@ -87,13 +86,23 @@ def _protocol(name: str | None, recipe: dict[str, Any]) -> Any:
     return get_protocol(str(chosen), preprocess, postprocess)
 
 
-def _save(folder: Path, pictures: dict[str, Any]) -> None:
+def _picture_writer(folder: Path) -> Callable[[str, NDArray[np.float32]], None]:
+    """A function that writes one output picture as PNG, so that memory holds one at a time."""
+    from vacc_deploy.errors import FileError
     from vacc_deploy.evaluate.protocol import clip_round
     from vacc_deploy.safe_io import write_image
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, picture in pictures.items():
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"cannot write to '{folder}'", why=str(error), hint="choose another --save"
+        ) from error
+
+    def write(name: str, picture: NDArray[np.float32]) -> None:
         write_image(folder / f"{name}.png", np.ascontiguousarray(clip_round(picture)))
+
+    return write
 
 
 def _print(result: Any) -> None:

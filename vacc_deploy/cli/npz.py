@@ -27,7 +27,8 @@ def npz(
         typer.Option("--config", help="Build YAML: write finished float inputs through its process_ops."),
     ] = None,
     key: Annotated[
-        str | None, typer.Option("--key", help="Array name; default: input_0, with --config the input's name.")
+        str | None,
+        typer.Option("--key", help="Array name; default: input_0, with --config the input's name."),
     ] = None,
     luma: Annotated[
         bool, typer.Option("--luma", help="The Y plane three times, for 1-channel models.")
