@@ -38,7 +38,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title:
         table.add_row(*(str(cell) for cell in row))
     # As wide as its content: a cut cell is useless in a pipe, and a terminal scrolls or wraps.
     wide = stdout.options.update_width(_UNLIMITED)
-    stdout.print(table, width=table.__rich_measure__(stdout, wide).maximum, crop=False)
+    width = table.__rich_measure__(stdout, wide).maximum
+    Console(highlight=False, width=max(width, 1)).print(table)
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
