@@ -7,7 +7,7 @@ reason, the remedy.
 
 from vacc_deploy.safe_io.archive import Archive, open_archive
 from vacc_deploy.safe_io.atomic import open_atomic, write_bytes_atomic, write_text_atomic
-from vacc_deploy.safe_io.checkpoint import check_torchscript, read_checkpoint
+from vacc_deploy.safe_io.checkpoint import check_torchscript, is_torchscript, read_checkpoint
 from vacc_deploy.safe_io.image import FORMATS, SUFFIXES, image_size, read_image, write_image
 from vacc_deploy.safe_io.npz import read_npy, read_npz, write_npz
 from vacc_deploy.safe_io.onnx_file import read_onnx
@@ -17,7 +17,15 @@ from vacc_deploy.safe_io.safetensors_file import (
     read_safetensors_metadata,
     write_safetensors,
 )
-from vacc_deploy.safe_io.source import PathLike, file_error, open_source, read_bytes, read_lines, read_text
+from vacc_deploy.safe_io.source import (
+    PathLike,
+    file_error,
+    open_source,
+    read_bytes,
+    read_lines,
+    read_text,
+    sha256_of,
+)
 from vacc_deploy.safe_io.staged import staged_directory
 from vacc_deploy.safe_io.strict_json import parse_json, read_json, read_json_document, read_json_located
 from vacc_deploy.safe_io.strict_yaml import parse_yaml, read_yaml
@@ -33,6 +41,7 @@ __all__ = [
     "check_torchscript",
     "file_error",
     "image_size",
+    "is_torchscript",
     "open_archive",
     "open_atomic",
     "open_source",
@@ -52,6 +61,7 @@ __all__ = [
     "read_safetensors_metadata",
     "read_text",
     "read_yaml",
+    "sha256_of",
     "staged_directory",
     "write_bytes_atomic",
     "write_image",

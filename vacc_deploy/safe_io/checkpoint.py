@@ -57,6 +57,19 @@ def read_checkpoint(path: PathLike) -> dict[str, NDArray[Any]]:
     raise file_error(path, f"not a checkpoint but {what}", hint)
 
 
+def is_torchscript(path: PathLike) -> bool:
+    """Whether a file is TorchScript, told by its contents, whatever it is called.
+
+    Raises:
+        FileError: The file cannot be read, or is an archive built to do harm.
+    """
+    with open_source(path, MAX_CHECKPOINT_BYTES) as (file, _):
+        if file.read(2) != b"PK":
+            return False
+    with open_archive(path, MAX_CHECKPOINT_BYTES) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.names)
+
+
 def check_torchscript(path: PathLike) -> None:
     """Make sure that a file is a TorchScript archive of sensible sizes before torch is let near it.
 

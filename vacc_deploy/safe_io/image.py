@@ -143,4 +143,6 @@ def _damaged(path: PathLike, error: BaseException | None) -> Exception:
 
 def _first_line(error: BaseException) -> str:
     text = str(error).strip()
-    return text.splitlines()[0][:200] if text else type(error).__name__
+    if not text or " object at 0x" in text:  # an address in memory says nothing and changes every time
+        return type(error).__name__
+    return text.splitlines()[0][:200]

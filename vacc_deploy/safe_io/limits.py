@@ -31,6 +31,7 @@ MAX_ARRAY_RANK: Final = 16
 # Models and weights
 MAX_MODEL_BYTES: Final = 2 * GIB  # what protobuf can hold
 MAX_CHECKPOINT_BYTES: Final = 8 * GIB
+MAX_ARTIFACT_BYTES: Final = 8 * GIB
 MAX_PICKLE_BYTES: Final = 64 * MIB  # the object graph of a checkpoint, without its tensors
 MAX_PICKLE_OPCODES: Final = 1_000_000
 MAX_SAFETENSORS_HEADER: Final = 16 * MIB

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vacc_deploy.errors import FileError
-from vacc_deploy.safe_io.limits import MAX_TEXT_BYTES, MIB
+from vacc_deploy.safe_io.limits import MAX_ARTIFACT_BYTES, MAX_TEXT_BYTES, MIB
 
+_MAX_SHOWN = 1000
 PathLike = str | os.PathLike[str]
 
 _REASONS = {
@@ -45,7 +47,11 @@ _IMPOSTORS: tuple[tuple[bytes, str, str], ...] = (
 
 def file_error(path: PathLike, reason: str, hint: str, why: str | None = None) -> FileError:
     """The one form of error of this layer: the file, the reason, the remedy."""
-    return FileError(f"{reason}", where=str(path), why=why, hint=hint)
+    return FileError(reason, where=_shown(str(path)), why=why, hint=hint)
+
+
+def _shown(place: str) -> str:
+    return place if len(place) <= _MAX_SHOWN else place[:100] + " … " + place[-100:]
 
 
 def os_error(path: PathLike, error: OSError, doing: str = "read") -> FileError:
@@ -132,6 +138,22 @@ def read_bytes(path: PathLike, limit: int = MAX_TEXT_BYTES) -> bytes:
             path, "the file changed while it was read", "wait until it is complete, then try again"
         )
     return data
+
+
+def sha256_of(path: PathLike, limit: int = MAX_ARTIFACT_BYTES) -> str:
+    """The SHA-256 of a file's contents, in hexadecimal; read in pieces.
+
+    Raises:
+        FileError: See `open_source`.
+    """
+    digest = hashlib.sha256()
+    with open_source(path, limit) as (file, _):
+        try:
+            while chunk := file.read(MIB):
+                digest.update(chunk)
+        except OSError as error:
+            raise os_error(path, error) from error
+    return digest.hexdigest()
 
 
 def read_text(path: PathLike, limit: int = MAX_TEXT_BYTES) -> str:
