@@ -20,7 +20,7 @@ from vacc_deploy.lowering.kernels.isa.planes import (
 )
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, load
 from vacc_deploy.lowering.kernels.qconv2d_spec import fold_zero_point, pad_channels
-from vacc_deploy.lowering.kernels.section import Section, SteppedPlane
+from vacc_deploy.lowering.kernels.section import View
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -52,14 +52,13 @@ def start_at(bias: Buffer, lanes: int) -> Callable[[Expr], Expr]:
 
 
 class CodeFinish:
-    """Stores a section's finished sums in `target`, for `DirectConvolution.emit`."""
+    """Stores finished sums in `target`, for `DirectConvolution.emit`."""
 
-    def __init__(self, writer: EpilogueWriter, target: PlaneBuffer, section: Section) -> None:
+    def __init__(self, writer: EpilogueWriter, target: PlaneBuffer, view: View) -> None:
         self.writer = copy.copy(writer)
-        self.target = SteppedPlane(target.plane, target.buffer, section)
-        residual = writer.residual
-        if residual is not None:
-            self.writer.residual = SteppedPlane(residual.plane, residual.buffer, section)
+        self.target = view(target)
+        if writer.residual is not None:
+            self.writer.residual = view(writer.residual)
 
     def __call__(self, n: Expr, vector: Expr, pixels: list[tuple[Expr, Expr, Expr]]) -> None:
         """Applies the epilogue to one vector of output channels at several pixels (row, column, sum)."""

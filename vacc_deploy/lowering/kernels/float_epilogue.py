@@ -22,7 +22,7 @@ from vacc_deploy.lowering.kernels.isa.planes import (
     write_side_halo,
 )
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, lanes_of, let
-from vacc_deploy.lowering.kernels.section import Section, SteppedPlane
+from vacc_deploy.lowering.kernels.section import View
 from vacc_deploy.lowering.plane import Plane
 
 Array = npt.NDArray[Any]
@@ -138,14 +138,13 @@ def epilogue_arguments(
 
 
 class FloatFinish:
-    """Stores a section's finished sums in `y`, for `DirectConvolution.emit`."""
+    """Stores finished sums in `y`, for `DirectConvolution.emit`."""
 
-    def __init__(self, epilogue: EpilogueBuffers, y: PlaneBuffer, lanes: int, section: Section) -> None:
+    def __init__(self, epilogue: EpilogueBuffers, y: PlaneBuffer, lanes: int, view: View) -> None:
         self.lanes = lanes
-        self.y = SteppedPlane(y.plane, y.buffer, section)
-        residual = epilogue.residual
-        stepped = None if residual is None else SteppedPlane(residual.plane, residual.buffer, section)
-        self.epilogue = replace(epilogue, residual=stepped)
+        self.y = view(y)
+        residual = None if epilogue.residual is None else view(epilogue.residual)
+        self.epilogue = replace(epilogue, residual=residual)
 
     def __call__(self, n: Expr, vector: Expr, pixels: list[tuple[Expr, Expr, Expr]]) -> None:
         """Applies the epilogue to one vector of output channels at several pixels (row, column, sum)."""

@@ -18,7 +18,7 @@ from vacc_deploy.lowering.kernels.float_simd import float_simd_of
 from vacc_deploy.lowering.kernels.isa.function import kernel_function
 from vacc_deploy.lowering.kernels.isa.planes import plane_argument
 from vacc_deploy.lowering.kernels.products import FloatProducts
-from vacc_deploy.lowering.kernels.section import Section
+from vacc_deploy.lowering.kernels.section import Section, stepped
 from vacc_deploy.lowering.target import Target
 
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
         epilogue = epilogue_arguments(spec.epilogue, float_simd_of(target), residual, direct.channels)
         y = plane_argument("y", spec.y)
         direct.emit(
-            x, weights, zero_sums(direct.products), FloatFinish(epilogue, y, direct.cut.lanes, direct.section)
+            x,
+            weights,
+            zero_sums(direct.products),
+            FloatFinish(epilogue, y, direct.cut.lanes, stepped(direct.section)),
         )
         finish_plane(y, direct.channels, direct.cut.lanes)
     return function.get()

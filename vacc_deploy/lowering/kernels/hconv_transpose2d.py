@@ -30,6 +30,7 @@ from vacc_deploy.lowering.kernels.isa.function import kernel_function
 from vacc_deploy.lowering.kernels.isa.planes import plane_argument
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.products import FloatProducts
+from vacc_deploy.lowering.kernels.section import stepped
 from vacc_deploy.lowering.plane import Halo, Plane, StorageType
 from vacc_deploy.lowering.target import Target
 
@@ -109,7 +110,7 @@ def emit(spec: HconvTranspose2dSpec, target: Target) -> Any:
         epilogue = epilogue_arguments(spec.epilogue, float_simd_of(target), residual, channels)
         y = plane_argument("y", spec.y)
         for (part, direct), filters in zip(parts, weights, strict=True):
-            finish = FloatFinish(epilogue, y, direct.products.registers.lanes, part.section)
+            finish = FloatFinish(epilogue, y, direct.products.registers.lanes, stepped(part.section))
             direct.emit(x, filters, zero_sums(direct.products), finish)
         finish_plane(y, min(direct.channels for _, direct in parts), parts[0][1].cut.lanes)
     return function.get()

@@ -78,14 +78,15 @@ class FloatProducts(Products):
     depth = 1
     element = "float32"
 
-    def __init__(self, simd: FloatSimd, y: Plane, weights: StorageType) -> None:
+    def __init__(self, simd: FloatSimd, y: Plane, weights: StorageType, vectors: int = 2) -> None:
         self.simd = simd
         self.weight_dtype = simd.weight_dtype(weights)
         lanes = min(simd.lanes, y.block)
         self.weight_elements = lanes
-        # One register for the activation, one per weight vector, one spare. With two vectors of outputs,
-        # weights are read again at every other pixel block only, which matters where they lie far away.
-        self.registers = Registers(lanes, 2, {v: simd.registers - v - 2 for v in (1, 2)})
+        # One register for the activation, one per weight vector, one spare. Few vectors of outputs make
+        # long rows of pixels, which read the weights less often.
+        sums = {v: simd.registers - v - 2 for v in range(1, vectors + 1)}
+        self.registers = Registers(lanes, vectors, sums)
 
     def pack(self, weights: Array) -> Array:  # noqa: D102
         return np.ascontiguousarray(weights.reshape(*weights.shape[:-3], -1)).astype(self.weight_dtype)
@@ -126,14 +127,13 @@ class CodeProducts(Products):
     depth = 4
     element = "int32"
 
-    def __init__(self, simd: Simd) -> None:
+    def __init__(self, simd: Simd, vectors: int = 4) -> None:
         self.simd = simd
         self.weight_dtype = simd.weight_dtype
         self.weight_elements = simd.weight_elements
-        sums = 24 if simd.registers == 32 else 8
-        self.registers = Registers(
-            simd.lanes, 4 if simd.registers == 32 else 2, {1: sums, 2: sums, 3: sums, 4: sums}
-        )
+        # Sets without a dot product need two registers per operand and one for the product.
+        sums, most = (24, vectors) if simd.registers == 32 else (8, vectors // 2)
+        self.registers = Registers(simd.lanes, most, dict.fromkeys(range(1, most + 1), sums))
 
     def pack(self, weights: Array) -> Array:  # noqa: D102
         packed = self.simd.pack_dot4(weights)

@@ -31,7 +31,7 @@ from vacc_deploy.lowering.kernels.isa.simd import simd_of
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.products import CodeProducts
 from vacc_deploy.lowering.kernels.qconv2d_spec import QConv2dSpec, check_sums
-from vacc_deploy.lowering.kernels.section import Section
+from vacc_deploy.lowering.kernels.section import Section, stepped
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.runtime.reference.add import AddFactors
 
@@ -94,7 +94,7 @@ def emit(spec: QGroupedConv2dSpec, target: Target) -> Any:
         bias = bias_argument("bias", direct)
         writer = EpilogueWriter(simd, spec.dense.epilogue, direct.channels, residual)
         y = plane_argument("target", spec.dense.target)
-        finish = CodeFinish(writer, y, direct.section)
+        finish = CodeFinish(writer, y, stepped(direct.section))
         direct.emit(source, weights, start_at(bias, simd.lanes), finish)
         finish_code_plane(y, writer)
     return function.get()

@@ -45,6 +45,7 @@ from vacc_deploy.lowering.kernels.isa.simd import simd_of
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.products import CodeProducts
 from vacc_deploy.lowering.kernels.qconv2d_spec import check_sums
+from vacc_deploy.lowering.kernels.section import stepped
 from vacc_deploy.lowering.plane import Halo, Plane
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.runtime.reference.add import AddFactors
@@ -127,7 +128,7 @@ def emit(spec: QConvTranspose2dSpec, target: Target) -> Any:
         writer = EpilogueWriter(simd, spec.epilogue, channels, residual)
         y = plane_argument("target", spec.target)
         for (part, direct), (weights, bias) in zip(parts, params, strict=True):
-            finish = CodeFinish(writer, y, part.section)
+            finish = CodeFinish(writer, y, stepped(part.section))
             direct.emit(source, weights, start_at(bias, simd.lanes), finish)
         finish_code_plane(y, writer)
     return function.get()

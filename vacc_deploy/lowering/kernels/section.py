@@ -6,7 +6,9 @@ section. `direct` emits the code of a section for any kind of number.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer
 from vacc_deploy.lowering.kernels.isa.vector import Expr
@@ -67,6 +69,29 @@ class SteppedPlane(PlaneBuffer):
         (down, right), (top, left) = self.section.step, self.section.offset
         row, column = y * down + (top + self.plane.halo.top), x * right + (left + self.plane.halo.left)
         return (n, block, row, column, channel)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow(PlaneBuffer):
+    """Pictures of one pixel, seen as one row whose pixels are the pictures of the batch."""
+
+    def index(self, n: Expr, block: Expr, y: Expr, x: Expr, channel: Expr = 0) -> tuple[Expr, ...]:
+        """Buffer index of channel `channel` of channel block `block` of picture `x`; n and y are 0."""
+        return (x, block, self.plane.halo.top, self.plane.halo.left, channel)
+
+
+View: TypeAlias = Callable[[PlaneBuffer], PlaneBuffer]
+"""How a section sees the planes that it writes or adds."""
+
+
+def stepped(section: Section) -> View:
+    """The view of a section's outputs."""
+    return lambda plane: SteppedPlane(plane.plane, plane.buffer, section)
+
+
+def batch_row(plane: PlaneBuffer) -> PlaneBuffer:
+    """The view of vectors as a row."""
+    return BatchRow(plane.plane, plane.buffer)
 
 
 @dataclass(frozen=True, slots=True)
