@@ -130,3 +130,26 @@ def test_refuses_what_does_not_broadcast() -> None:
         add.AddSpec(a, Plane(1, 32, 3, 7, "uint8"), y)
     with pytest.raises(ModelError, match="cannot be combined"):
         add.AddSpec(a, Plane(1, 64, 3, 7, "float16"), y)
+
+
+NASTY = {
+    "ties": Scales(0.5, 0.5, 1.0),
+    "equal": Scales(0.1, 0.1, 0.1),
+    "saturates": Scales(30.0, 20.0, 0.01),
+    "vanishes": Scales(1e-6, 1e-6, 1.0),
+}
+
+
+@pytest.mark.parametrize("scales", NASTY.values(), ids=NASTY)
+def test_every_pair_of_codes(scales: Scales) -> None:
+    plane = Plane(1, 4, 256, 64, "uint8", fill=128)
+    pairs = np.arange(65536).reshape(plane.batch, 4, 256, 64)
+    qa, qb = (pairs >> 8).astype(np.uint8), (pairs & 255).astype(np.uint8)
+    inputs = [to_plane(qa, plane), to_plane(qb, plane)]
+    points = {"a_zero_point": 128, "b_zero_point": 128, "output_zero_point": 128, "lo": 0, "hi": 255}
+    factors = add_factors(scales.a, scales.b, scales.output)
+    total = run_to_plane(add.build(add.AddSpec(plane, plane, plane), NATIVE, scales=scales), inputs, plane)
+    np.testing.assert_array_equal(total, reference_add(qa, qb, factors, **points))
+    m = multiplier(scales.a, scales.b, scales.output)
+    product = run_to_plane(mul.build(mul.MulSpec(plane, plane, plane), NATIVE, scales=scales), inputs, plane)
+    np.testing.assert_array_equal(product, reference_mul(qa, qb, m, **points))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, floats, run, run_to_plane, to_plane
 
+from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels import pack, unpack
 from vacc_deploy.lowering.plane import Halo, Plane
 from vacc_deploy.lowering.target import TARGETS
@@ -83,3 +84,23 @@ def test_every_target_gives_the_same_bytes(name: str) -> None:
         unpack.build(unpack.UnpackSpec(half), target), [to_plane(h, half)], [(x.shape, "float32")], target
     )
     np.testing.assert_array_equal(back[0], h.astype(np.float32))
+
+
+def test_ties_and_infinities() -> None:
+    plane = Plane(1, 8, 1, 64, "uint8", fill=128)
+    x = ((np.arange(512) - 256) / 4).astype(np.float32).reshape(1, 8, 1, 64)  # every other one is a tie
+    x.flat[0], x.flat[-1] = -np.inf, np.inf
+    kernel = pack.build(pack.PackSpec(plane), NATIVE, 0.5)
+    np.testing.assert_array_equal(run_to_plane(kernel, [x], plane), quantize(x, np.float32(0.5), 128))
+
+
+def test_a_vector_is_a_picture_of_one_pixel() -> None:
+    plane = Plane(2, 70, 1, 1, "float16", BOTH_SIDES)
+    x = np.random.default_rng(0).normal(0, 3, (2, 70)).astype(np.float16)
+    kernel = pack.build(pack.PackSpec(plane, "float16", (2, 70)), NATIVE)
+    np.testing.assert_array_equal(run_to_plane(kernel, [x], plane)[:, :, 0, 0], x)
+    kernel = unpack.build(unpack.UnpackSpec(plane, "float16", (2, 70)), NATIVE)
+    packed = to_plane(x.reshape(2, 70, 1, 1), plane)
+    np.testing.assert_array_equal(run(kernel, [packed], [((2, 70), "float16")])[0], x)
+    with pytest.raises(ModelError, match="does not hold"):
+        pack.build(pack.PackSpec(plane, "float16", (2, 71)), NATIVE)

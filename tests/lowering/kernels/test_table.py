@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tvm
 from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, run_to_plane, to_plane
 
 from vacc_deploy.cpu import cpu_features
@@ -54,3 +55,11 @@ def test_one_table_per_channel(shape: tuple[int, ...]) -> None:
     q, entries = codes(source), some_table(tables=shape[1])
     kernel = table.build(table.TableSpec(source, output, per_channel=True), NATIVE, entries)
     np.testing.assert_array_equal(run_to_plane(kernel, [to_plane(q, source)], output), look_up(q, entries))
+
+
+def test_sapphire_rapids_permutes_bytes() -> None:
+    plane = Plane(1, 64, 2, 2, "uint8")
+    kernel = table.build(table.TableSpec(plane, plane), TARGETS["sapphirerapids"], some_table())
+    target = tvm.target.Target({"kind": "llvm", "mcpu": "sapphirerapids"})
+    assembly = tvm.tirx.build(tvm.IRModule({"table": kernel.func}), target=target).inspect_source("asm")
+    assert "vpermi2b" in assembly or "vpermt2b" in assembly

@@ -30,14 +30,14 @@ from vacc_deploy.lowering.kernels.isa.vector import (
     type_of,
 )
 from vacc_deploy.lowering.kernels.kernel import Kernel
-from vacc_deploy.lowering.kernels.plane_rows import FlatPlane, Plain, declare, written_rows
+from vacc_deploy.lowering.kernels.plane_rows import FlatPlane, Plain, declare, plain_of, written_rows
 from vacc_deploy.lowering.kernels.transpose import (
     STRIP,
     each_strip,
+    each_tile,
     elements_per_word,
     join_word,
     pixel_lanes,
-    tiles,
     word_places,
     words_per_group,
     words_to_pixels,
@@ -48,10 +48,26 @@ from vacc_deploy.lowering.target import Target
 
 @dataclass(frozen=True, slots=True)
 class PackSpec:
-    """Plain (N, C, H, W) `dtype` → plane; a uint8 plane is quantised by a scale given to `build`."""
+    """Plain tensor → plane; a uint8 plane is quantised by a scale given to `build`.
+
+    Attributes:
+        output: The plane.
+        dtype: Element type of the plain tensor.
+        shape: Its shape, if not (N, C, H, W): (N, C) for a plane of one pixel.
+    """
 
     output: Plane
     dtype: Literal["float32", "float16"] = "float32"
+    shape: tuple[int, ...] | None = None
+
+    @property
+    def plain(self) -> Plain:
+        """The plain argument.
+
+        Raises:
+            ModelError: Its size is not the plane's.
+        """
+        return plain_of(self.output, self.dtype, self.shape)
 
 
 @cache
@@ -60,14 +76,15 @@ def emit(spec: PackSpec, target: Target) -> Any:
     plane = spec.output
     with kernel_function("pack") as function:
         source, scale, output = declare(
-            plain=Plain((plane.batch, plane.channels, plane.height, plane.width), spec.dtype),
+            plain=spec.plain,
             scale=Plain((1,), "float32") if plane.dtype == "uint8" else None,
             output=plane,
         )
         with written_rows(output) as (n, block, y):
             words = words_per_group(plane)
             strip = scratch((words, STRIP), "uint32")
-            for start in range(0, plane.block // elements_per_word(plane), words):
+            with T.serial(0, plane.block // elements_per_word(plane) // words) as group:
+                start = group * words
                 _pack_group(spec, target, source, scale, output, strip, (n, block, y), start)
     return function.get()
 
@@ -80,7 +97,7 @@ def _pack_group(
     output: FlatPlane,
     strip: Buffer,
     row: tuple[Expr, Expr, Expr],
-    start: int,
+    start: Expr,
 ) -> None:
     """One row of the words from `start` on."""
     plane = spec.output
@@ -89,12 +106,18 @@ def _pack_group(
 
     def strip_of(x: Expr, pixels: int) -> None:
         with T.serial(0, words) as word:
-            for p, width in tiles(pixels, lanes):
-                parts = _elements(spec, source, scale, row, start + word, x + p, width)
+
+            def fill(p: Expr, word: Expr = word) -> None:
+                parts = _elements(spec, source, scale, row, start + word, x + p, lanes)
                 store(strip, (word, p), join_word(parts, plane.dtype))
-        for p, width in tiles(pixels, lanes):
-            vectors = [load(strip, (word, p), width) for word in range(words)]
+
+            each_tile(pixels, lanes, fill)
+
+        def drain(p: Expr) -> None:
+            vectors = [load(strip, (word, p), lanes) for word in range(words)]
             _store_pixels(output, row, x + p, start, vectors)
+
+        each_tile(pixels, lanes, drain)
 
     each_strip(plane.width, lanes, strip_of)
 
@@ -134,7 +157,7 @@ def _elements(
 
 
 def _store_pixels(
-    output: FlatPlane, row: tuple[Expr, Expr, Expr], x: Expr, start: int, words: list[Expr]
+    output: FlatPlane, row: tuple[Expr, Expr, Expr], x: Expr, start: Expr, words: list[Expr]
 ) -> None:
     """Writes words, one vector per word and a lane per pixel, to the pixels from `x` on."""
     plane = output.plane

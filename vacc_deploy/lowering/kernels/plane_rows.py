@@ -16,6 +16,7 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
+from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.isa.function import argument
 from vacc_deploy.lowering.kernels.isa.vector import (
     Buffer,
@@ -54,6 +55,18 @@ class Plain:
 
     shape: tuple[int, ...]
     dtype: str
+
+
+def plain_of(plane: Plane, dtype: str, shape: tuple[int, ...] | None = None) -> Plain:
+    """The plain tensor that holds what `plane` holds, (N, C, H, W) or of another `shape` of equal size.
+
+    Raises:
+        ModelError: The sizes differ.
+    """
+    picture = (plane.batch, plane.channels, plane.height, plane.width)
+    if shape is not None and math.prod(shape) != math.prod(picture):
+        raise ModelError(f"a tensor of shape {shape} does not hold a plane of shape {picture}", where="pack")
+    return Plain(picture if shape is None else shape, dtype)
 
 
 def declare(**arguments: Plane | Plain | None) -> tuple[Any, ...]:

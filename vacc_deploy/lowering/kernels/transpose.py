@@ -108,12 +108,15 @@ def pixel_lanes(width: int, target: Target) -> int:
     return lanes
 
 
-def tiles(pixels: int, lanes: int) -> list[tuple[int, int]]:
-    """(first pixel, lanes) of the vectors that cover `pixels` ≥ `lanes` pixels; the last may overlap."""
-    starts = [*range(0, pixels - lanes + 1, lanes)]
+def each_tile(pixels: int, lanes: int, body: Callable[[Expr], None]) -> None:
+    """Emits ``body(first pixel)`` for vectors that cover `pixels` ≥ `lanes` pixels; the last may overlap."""
+    if pixels // lanes == 1:
+        body(0)
+    else:
+        with T.serial(0, pixels // lanes) as tile:
+            body(tile * lanes)
     if pixels % lanes:
-        starts.append(pixels - lanes)
-    return [(start, lanes) for start in starts]
+        body(pixels - lanes)
 
 
 def each_strip(width: int, lanes: int, body: Callable[[Expr, int], None]) -> None:

@@ -28,15 +28,15 @@ from vacc_deploy.lowering.kernels.isa.vector import (
     type_of,
 )
 from vacc_deploy.lowering.kernels.kernel import Kernel
-from vacc_deploy.lowering.kernels.plane_rows import FlatPlane, Plain, declare
+from vacc_deploy.lowering.kernels.plane_rows import FlatPlane, Plain, declare, plain_of
 from vacc_deploy.lowering.kernels.transpose import (
     STRIP,
     each_strip,
+    each_tile,
     elements_per_word,
     pixel_lanes,
     pixels_to_words,
     split_word,
-    tiles,
     word_places,
     words_per_group,
 )
@@ -46,10 +46,26 @@ from vacc_deploy.lowering.target import Target
 
 @dataclass(frozen=True, slots=True)
 class UnpackSpec:
-    """Plane → plain (N, C, H, W) `dtype`; a uint8 plane is dequantised by a scale given to `build`."""
+    """Plane → plain tensor; a uint8 plane is dequantised by a scale given to `build`.
+
+    Attributes:
+        input: The plane.
+        dtype: Element type of the plain tensor.
+        shape: Its shape, if not (N, C, H, W): (N, C) for a plane of one pixel.
+    """
 
     input: Plane
     dtype: Literal["float32", "float16"] = "float32"
+    shape: tuple[int, ...] | None = None
+
+    @property
+    def plain(self) -> Plain:
+        """The plain argument.
+
+        Raises:
+            ModelError: Its size is not the plane's.
+        """
+        return plain_of(self.input, self.dtype, self.shape)
 
 
 @cache
@@ -60,14 +76,15 @@ def emit(spec: UnpackSpec, target: Target) -> Any:
         source, scale, output = declare(
             input=plane,
             scale=Plain((1,), "float32") if plane.dtype == "uint8" else None,
-            plain=Plain((plane.batch, plane.channels, plane.height, plane.width), spec.dtype),
+            plain=spec.plain,
         )
         with T.parallel(0, plane.batch * plane.blocks * plane.height) as i:
             line, y = T.floordiv(i, plane.height), T.floormod(i, plane.height)
             row = (T.floordiv(line, plane.blocks), T.floormod(line, plane.blocks), y)
             words = words_per_group(plane)
             strip = scratch((words, STRIP), "uint32")
-            for start in range(0, plane.block // elements_per_word(plane), words):
+            with T.serial(0, plane.block // elements_per_word(plane) // words) as group:
+                start = group * words
                 _unpack_group(spec, target, source, scale, output, strip, row, start)
     return function.get()
 
@@ -80,7 +97,7 @@ def _unpack_group(
     output: Buffer,
     strip: Buffer,
     row: tuple[Expr, Expr, Expr],
-    start: int,
+    start: Expr,
 ) -> None:
     """One row of the words from `start` on."""
     plane = spec.input
@@ -89,29 +106,30 @@ def _unpack_group(
     n, block, y = row
 
     def strip_of(x: Expr, pixels: int) -> None:
-        for p, width in tiles(pixels, lanes):
+        def fill(p: Expr) -> None:
             vectors = []
-            for pixel, word in word_places(words, width):
+            for pixel, word in word_places(words, lanes):
                 at = source.at(*row, x + p + pixel) + (start + word) * per_word
-                elements = load(source.buffer, (at,), per_word * width)
-                vectors.append(reinterpret(elements, type_of("uint32", width)))
+                elements = load(source.buffer, (at,), per_word * lanes)
+                vectors.append(reinterpret(elements, type_of("uint32", lanes)))
             for word, vector in enumerate(pixels_to_words(vectors)):
                 store(strip, (word, p), vector)
+
+        each_tile(pixels, lanes, fill)
         with T.serial(0, words) as word:
             for position in range(per_word):
                 channel = block * plane.block + (start + word) * per_word + position
                 at = ((n * plane.channels + channel) * plane.height + y) * plane.width + x
 
-                def copy(position: int = position, at: Expr = at, word: Expr = word) -> None:
-                    for p, width in tiles(pixels, lanes):
-                        element = split_word(load(strip, (word, p), width), plane.dtype, position)
-                        store(output, (at + p,), _real(element, plane, scale, spec.dtype, width))
+                def drain(p: Expr, word: Expr = word, position: int = position, at: Expr = at) -> None:
+                    element = split_word(load(strip, (word, p), lanes), plane.dtype, position)
+                    store(output, (at + p,), _real(element, plane, scale, spec.dtype, lanes))
 
                 if plane.channels % plane.block:
                     with T.If(channel < plane.channels), T.Then():
-                        copy()
+                        each_tile(pixels, lanes, drain)
                 else:
-                    copy()
+                    each_tile(pixels, lanes, drain)
 
     each_strip(plane.width, lanes, strip_of)
 
