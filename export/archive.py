@@ -14,17 +14,12 @@ from vacc_deploy.frontend.torchscript import METADATA_FILE
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-class _Named(nn.Module):
-    """Gives the traced graph's input the recipe's name, so that readers can match it to a shape."""
-
-
-def trace(network: nn.Module, example: torch.Tensor, input_name: str) -> torch.jit.ScriptModule:
+def trace(network: nn.Module, example: torch.Tensor) -> torch.jit.ScriptModule:
     """The network as a traced module at the example's shape.
 
     Args:
         network: In evaluation mode.
         example: Any input, (1, C, H, W) float32.
-        input_name: What the traced ``forward`` calls its argument.
     """
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # TorchScript is old, and what the card's tools read

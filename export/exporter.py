@@ -152,8 +152,8 @@ def export_model(
             f"{recipe.stem} returns {len(expected)} outputs, its recipe names {len(recipe.output_names)}",
             hint="correct output_names in the recipe",
         )
-    document = metadata(recipe, weights)
-    traced = trace(network, example, recipe.input_name)
+    document, tolerance = metadata(recipe, weights), recipe.proof_tolerance
+    traced = trace(network, example)
     data: dict[Format, bytes] = {}
     differences = []
     if "onnx" in formats:
@@ -162,10 +162,14 @@ def export_model(
         cleaned.metadata_props[METADATA_KEY] = document
         data["onnx"] = ir.serde.serialize_model(cleaned).SerializeToString(deterministic=True)
         del model, cleaned
-        differences.append(compare("onnx", expected, run_onnx(data["onnx"], recipe.input_name, example)))
+        differences.append(
+            compare("onnx", expected, run_onnx(data["onnx"], recipe.input_name, example), tolerance)
+        )
     if "torchscript" in formats:
         data["torchscript"] = save_torchscript(traced, document)
-        differences.append(compare("torchscript", expected, run_torchscript(data["torchscript"], example)))
+        differences.append(
+            compare("torchscript", expected, run_torchscript(data["torchscript"], example), tolerance)
+        )
     files: dict[Format, Path] = {}
     for form, content in data.items():
         files[form] = out_dir / f"{recipe.stem}{SUFFIXES[form]}"

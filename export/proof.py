@@ -57,15 +57,14 @@ def as_arrays(outputs: torch.Tensor | Sequence[torch.Tensor]) -> list[NDArray[np
     return [output.detach().numpy().astype(np.float32) for output in listed]
 
 
-def compare(form: str, expected: Outputs, got: Outputs, tolerance: float = 1e-4) -> Difference:
+def compare(form: str, expected: Outputs, got: Outputs, tolerance: float) -> Difference:
     """Measure the difference and refuse a file that is not the same network.
 
     Args:
         form: Name for messages.
         expected: PyTorch's outputs.
         got: The file's outputs.
-        tolerance: Allowed difference relative to the largest absolute output; float32 sums in another
-            order stay two orders of magnitude below the default on networks of this kind.
+        tolerance: Allowed difference relative to the largest absolute output.
 
     Raises:
         ModelError: Number, shape or values of the outputs differ.

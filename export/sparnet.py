@@ -30,6 +30,7 @@ def _register(
     size: int,
     gains: dict[str, float],
     settings: BuildSettings,
+    proof_tolerance: float = 1e-4,
 ) -> None:
     register(
         Recipe(
@@ -44,6 +45,7 @@ def _register(
             paper="Chen et al.: Learning Spatial Attention for Face Super-Resolution, IEEE TIP 2020",
             licence="official code (chaofengc/Face-SPARNet): CC BY-NC-SA 4.0, not for commercial use",
             seeded_gains=gains,
+            proof_tolerance=proof_tolerance,
             settings=settings,
         )
     )
@@ -90,4 +92,7 @@ _register(
         dataset="/path/to/CelebAMask-HQ/test_img",
         suffix="jpg",
     ),
+    # Every convolution is followed by InstanceNorm, whose float32 sums over 512×512 pixels depend on their order;
+    # 167 of them in a row amplify that.
+    proof_tolerance=1e-3,
 )

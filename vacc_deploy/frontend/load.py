@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from vacc_deploy.errors import FileError, ModelError
+from vacc_deploy.frontend.depthwise_filter import depthwise_filter
 from vacc_deploy.frontend.fold_batchnorm import fold_batchnorm
 from vacc_deploy.frontend.simplify import normalise, simplify
 from vacc_deploy.frontend.static_modulation import static_modulation
@@ -49,7 +50,7 @@ def clean(
     model = simplify(model, where)
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     graph_model = normalise(model)
-    if static_modulation(graph_model):
+    if static_modulation(graph_model) + depthwise_filter(graph_model):
         model = simplify(ir.serde.serialize_model(graph_model), where)
         graph_model = normalise(onnx.shape_inference.infer_shapes(model, data_prop=True))
     if fold and fold_batchnorm(graph_model):

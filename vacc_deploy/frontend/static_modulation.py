@@ -129,7 +129,9 @@ def match(conv: ir.Node) -> Modulation | None:
     if plain is not None:
         return Modulation(*plain, epsilon=None)
     demodulated = _producer(value, "Mul")
-    for modulated, scale in () if demodulated is None else (demodulated.inputs[:2], demodulated.inputs[1::-1]):
+    for modulated, scale in (
+        () if demodulated is None else (demodulated.inputs[:2], demodulated.inputs[1::-1])
+    ):
         found = _style_times_weight(modulated)
         epsilon = _epsilon_of(scale, modulated) if modulated is not None else None
         if found is not None and epsilon is not None:
