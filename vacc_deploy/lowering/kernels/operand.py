@@ -19,15 +19,20 @@ from vacc_deploy.lowering.kernels.plane_rows import LANES, FlatPlane
 from vacc_deploy.lowering.plane import Plane
 
 
+def broadcasts(operand: Plane, output: Plane) -> bool:
+    """Whether an operand has one of the shapes that this module reads."""
+    picture = (operand.height, operand.width) in {(output.height, output.width), (1, 1)}
+    channels = operand.channels in {output.channels, 1}
+    return picture and channels and operand.batch in {output.batch, 1}
+
+
 def check_broadcast(operand: Plane, output: Plane, where: str) -> None:
     """Refuses an operand that does not broadcast to `output`.
 
     Raises:
         ModelError: Its shape is none of those that this module reads.
     """
-    picture = (operand.height, operand.width) in {(output.height, output.width), (1, 1)}
-    channels = operand.channels in {output.channels, 1}
-    if not (picture and channels and operand.batch in {output.batch, 1}):
+    if not broadcasts(operand, output):
         shape, wanted = operand_shape(operand), operand_shape(output)
         raise ModelError(
             f"an operand of shape {shape} does not broadcast to {wanted}",
