@@ -8,8 +8,12 @@ from vacc_deploy.lowering.convert import ConvertStep
 from vacc_deploy.lowering.graph import GenericStep, Operand, Step, StepGraph
 from vacc_deploy.lowering.select import (  # noqa: F401 - they fill the registry, integers first
     binary,
+    channels,
     conv,
     float_conv,
+    gemm,
+    pool,
+    resample,
     shuffle,
     unary,
 )

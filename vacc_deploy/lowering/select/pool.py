@@ -1,0 +1,183 @@
+"""Select pools, global pools and instance normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from vacc_deploy.lowering.graph import Operand, Value
+from vacc_deploy.lowering.kernels import global_pool, instance_norm, pool
+from vacc_deploy.lowering.kernels.kernel import Kernel
+from vacc_deploy.lowering.plane import Plane
+from vacc_deploy.lowering.select.activation import Activation, following_activation
+from vacc_deploy.lowering.select.codes import stored_range
+from vacc_deploy.lowering.select.registry import selector
+from vacc_deploy.lowering.select.window import Window, read_window
+from vacc_deploy.lowering.target import Target
+from vacc_deploy.lowering.view import GraphView
+
+Kind = Literal["max", "average"]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStep:
+    """The maximum or the average of every window."""
+
+    source: Operand
+    output: Operand
+    nodes: tuple[str, ...]
+    kind: Kind
+    window: Window
+    clamp: tuple[float, float]
+    count_include_pad: bool
+    ceil_mode: bool
+    op: str = "pool"
+
+    @property
+    def inputs(self) -> tuple[Operand, ...]:
+        """The picture."""
+        return (self.source,)
+
+    def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
+        """The pooling kernel."""
+        source, window = inputs[0], self.window
+        assert isinstance(source, Plane) and isinstance(output, Plane)
+        spec = pool.PoolSpec(
+            source, output, self.kind, window.kernel, window.strides, window.pads, window.dilations, *self.clamp
+        )
+        averages = self.kind == "average"
+        return pool.build(
+            spec,
+            target,
+            count_include_pad=self.count_include_pad,
+            ceil_mode=self.ceil_mode,
+            input_scale=self.source.step if averages else None,
+            output_scale=self.output.step if averages else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalPoolStep:
+    """One value per channel."""
+
+    source: Operand
+    output: Operand
+    nodes: tuple[str, ...]
+    kind: Kind
+    clamp: tuple[float, float]
+    op: str = "global_pool"
+
+    @property
+    def inputs(self) -> tuple[Operand, ...]:
+        """The picture."""
+        return (self.source,)
+
+    def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
+        """The reducing kernel."""
+        source = inputs[0]
+        assert isinstance(source, Plane) and isinstance(output, Plane)
+        spec = global_pool.GlobalPoolSpec(source, output, self.kind, *self.clamp)
+        return global_pool.build(spec, target, input_scale=self.source.step, output_scale=self.output.step)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceNormStep:
+    """``gamma · (x − mean) / sqrt(var + epsilon) + beta`` per channel of each picture."""
+
+    source: Operand
+    output: Operand
+    nodes: tuple[str, ...]
+    gamma: npt.NDArray[Any]
+    beta: npt.NDArray[Any]
+    epsilon: float
+    activation: Activation
+    op: str = "instance_norm"
+
+    @property
+    def inputs(self) -> tuple[Operand, ...]:
+        """The picture."""
+        return (self.source,)
+
+    def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
+        """The normalising kernel."""
+        source = inputs[0]
+        assert isinstance(source, Plane) and isinstance(output, Plane)
+        spec = instance_norm.InstanceNormSpec(
+            source, output, self.epsilon, self.activation.low, self.activation.high
+        )
+        return instance_norm.build(spec, target, self.gamma, self.beta)
+
+
+@selector("MaxPool", "AveragePool")
+def select_pool(node: ir.Node, view: GraphView) -> PoolStep | None:
+    """Two-dimensional windows; the indices output of MaxPool is not supported."""
+    operands = _operands(node, view, keeps_scale=node.op_type == "MaxPool")
+    kernel = node.attributes.get_ints("kernel_shape")
+    if operands is None or kernel is None or len(kernel) != 2:
+        return None
+    source, output, nodes, clamp = operands
+    size = source.value.shape[2:]
+    return PoolStep(
+        source,
+        output,
+        view.take(nodes),
+        "max" if node.op_type == "MaxPool" else "average",
+        read_window(node, (kernel[0], kernel[1]), (size[0], size[1])),
+        clamp,
+        bool(node.attributes.get_int("count_include_pad", 0)),
+        bool(node.attributes.get_int("ceil_mode", 0)),
+    )
+
+
+@selector("GlobalAveragePool", "GlobalMaxPool")
+def select_global_pool(node: ir.Node, view: GraphView) -> GlobalPoolStep | None:
+    """One value per channel."""
+    operands = _operands(node, view, keeps_scale=node.op_type == "GlobalMaxPool")
+    if operands is None:
+        return None
+    source, output, nodes, clamp = operands
+    kind: Kind = "max" if node.op_type == "GlobalMaxPool" else "average"
+    return GlobalPoolStep(source, output, view.take(nodes), kind, clamp)
+
+
+@selector("InstanceNormalization")
+def select_instance_norm(node: ir.Node, view: GraphView) -> InstanceNormStep | None:
+    """``InstanceNormalization → [Relu]`` of a float picture."""
+    picture = node.inputs[0]
+    gamma, beta = (view.folded(value) for value in node.inputs[1:3])
+    if picture is None or not view.is_float_picture(picture) or gamma is None or beta is None:
+        return None
+    result, activation, covered = following_activation(node.outputs[0], view)
+    return InstanceNormStep(
+        view.float_plane(picture),
+        view.float_plane(result),
+        view.take([node, *covered]),
+        gamma.astype(np.float32),
+        beta.astype(np.float32),
+        float(node.attributes.get_float("epsilon", 1e-5) or 0.0),
+        activation,
+    )
+
+
+def _operands(
+    node: ir.Node, view: GraphView, *, keeps_scale: bool
+) -> tuple[Operand, Operand, list[ir.Node], tuple[float, float]] | None:
+    """Source, result, the nodes to take and the clamp: codes where the reference computes codes."""
+    picture = node.inputs[0]
+    if picture is None or len(node.outputs) != 1 or len(view.shape(picture)) != 4:
+        return None
+    group = view.group(node)
+    if group is not None and group.output is not None:
+        source, output = view.coded_input(group, 0), view.coded_output(group)
+        if keeps_scale and source.value.quantization != output.value.quantization:
+            return None
+        return source, output, view.group_nodes(group), stored_range(group)
+    if not view.is_float_picture(picture):
+        return None
+    open_clamp = (-np.inf, np.inf)
+    return view.float_plane(picture), view.float_plane(node.outputs[0]), [node], open_clamp
