@@ -9,7 +9,7 @@ One algorithm per file; this one chooses and packs. All of them compute the same
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.epilogue import Epilogue, Residual, pack_epilogue
 from vacc_deploy.lowering.kernels.isa.simd import simd_of
 from vacc_deploy.lowering.kernels.kernel import Kernel
+from vacc_deploy.lowering.kernels.qconv2d_amx import choose_blocking, emit_amx, pack_amx
 from vacc_deploy.lowering.kernels.qconv2d_direct import choose_tile, emit_direct, pack_direct, vectors_of
 from vacc_deploy.lowering.kernels.qconv2d_spec import (
     QConv2dSpec,
@@ -33,14 +34,14 @@ from vacc_deploy.lowering.kernels.qconv2d_winograd import (
     pack_winograd,
     scale_sums,
 )
-from vacc_deploy.lowering.target import Target
+from vacc_deploy.lowering.target import Isa, Target
 from vacc_deploy.runtime.reference.add import AddFactors
 
 __all__ = ["Epilogue", "QConv2dSpec", "Residual", "applies", "build", "emit", "pack"]
 
 Array: TypeAlias = npt.NDArray[Any]
-Algorithm = Literal["direct", "winograd"]
-ALGORITHMS: tuple[Algorithm, ...] = ("winograd", "direct")
+Algorithm = Literal["amx", "winograd", "direct"]
+ALGORITHMS: tuple[Algorithm, ...] = ("amx", "winograd", "direct")
 """All algorithms, the preferred one first."""
 
 _SMALLEST_MULTIPLIER = 2.0**-100  # a 64th of a smaller one could lose bits as a subnormal
@@ -50,6 +51,8 @@ def applies(
     algorithm: Algorithm, spec: QConv2dSpec, target: Target, weights: Array, bias: Array, multiplier: Array
 ) -> bool:
     """Whether `algorithm` can compute this geometry, exactly, with these numbers."""
+    if algorithm == "amx":
+        return target.isa is Isa.AMX and choose_blocking(spec) is not None
     if algorithm == "winograd":
         exact = largest_sum(weights, bias, spec.source.fill) < SUM_LIMIT
         scales = bool(np.all((multiplier == 0) | (np.abs(multiplier) >= _SMALLEST_MULTIPLIER)))
@@ -67,13 +70,21 @@ def choose_algorithm(
     return "direct"
 
 
+_Blocking = TypeVar("_Blocking")
+
+
+def _existing(blocking: _Blocking | None) -> _Blocking:
+    if blocking is None:
+        raise ModelError("this algorithm has no kernel for this convolution")
+    return blocking
+
+
 def emit(spec: QConv2dSpec, target: Target, algorithm: Algorithm = "direct") -> Any:
     """The ``PrimFunc``: source, [residual], the parameters of `pack`, target. Equal arguments share one."""
+    if algorithm == "amx":
+        return emit_amx(spec, target, _existing(choose_blocking(spec)))
     if algorithm == "winograd":
-        chunk = choose_chunk(simd_of(target), spec)
-        if chunk is None:
-            raise ModelError("there is no Winograd kernel for this convolution")
-        return emit_winograd(spec, target, chunk)
+        return emit_winograd(spec, target, _existing(choose_chunk(simd_of(target), spec)))
     return emit_direct(spec, target)
 
 
@@ -93,9 +104,10 @@ def pack(
     vectors = vectors_of(simd, spec.target.channels)
     channels = vectors * simd.lanes
     folded = pad_channels(fold_zero_point(weights, bias, spec.source.fill), 0, channels)
-    chunk = choose_chunk(simd, spec) if algorithm == "winograd" else None
-    if chunk is not None:
-        packed = pack_winograd(spec, simd, chunk, weights)
+    if algorithm == "amx":
+        packed = pack_amx(spec, _existing(choose_blocking(spec)), weights)
+    elif algorithm == "winograd":
+        packed = pack_winograd(spec, simd, _existing(choose_chunk(simd, spec)), weights)
         folded, multiplier = scale_sums(folded, multiplier)
     else:
         packed = pack_direct(spec, simd, choose_tile(simd, spec.target.width, vectors), weights)
