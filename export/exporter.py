@@ -16,7 +16,7 @@ from torch import nn
 from vacc_deploy.errors import ConfigError, ModelError
 from vacc_deploy.export.archive import save_torchscript, trace
 from vacc_deploy.export.checkpoint import load_checkpoint
-from vacc_deploy.export.proof import Difference, as_arrays, compare, run_onnx, run_torchscript
+from vacc_deploy.export.proof import Difference, Format, as_arrays, compare, run_onnx, run_torchscript
 from vacc_deploy.export.recipe import Recipe
 from vacc_deploy.export.sample_picture import sample_input
 from vacc_deploy.export.seeded import fill_seeded
@@ -24,7 +24,6 @@ from vacc_deploy.frontend.load import clean
 from vacc_deploy.frontend.torchscript import METADATA_KEY, to_onnx
 from vacc_deploy.safe_io.atomic import write_bytes_atomic
 
-Format = Literal["onnx", "torchscript"]
 Weights = Literal["checkpoint", "demo", "seeded"]
 FORMATS: tuple[Format, ...] = ("onnx", "torchscript")
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torchscript": ".torchscript.pt"}

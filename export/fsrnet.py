@@ -45,7 +45,7 @@ def _register(norm: Norm, statistics: str, settings: BuildSettings | None) -> No
             preprocess=Preprocess(size=(128, 128), divisor=1.0, mean=(127.5,) * 3, std=(127.5,) * 3),
             postprocess=Postprocess(scale=127.5, shift=127.5, output=2),
             protocol="fsrnet",
-            paper="Chen et al.: FSRNet: End-to-End Learning Face Super-Resolution with Facial Priors, CVPR 2018",
+            paper="Chen et al.: FSRNet: End-to-End Face Super-Resolution with Facial Priors, CVPR 2018",
             licence="official PyTorch code (cs-giung/FSRNet-pytorch): no licence stated",
             seeded_gains=_GAINS,
             settings=settings,

@@ -182,14 +182,14 @@ class FSRNet(nn.Module):
         self.prior_conv2 = nn.Conv2d(128, _PARSING_MAPS, 1)
 
     def forward(self, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Map (N, 3, H, W) in [−1, 1] to the coarse picture, the parsing maps at half size and the fine one."""
+        """Map (N, 3, H, W) in [−1, 1] to the coarse picture, half-size parsing maps and the fine one."""
         coarse = self.csr_net(picture)
         prior = self.pre_net(coarse)
         fine = self.fsr_dec(torch.cat((self.fsr_enc(coarse), prior), 1))
         return coarse, self.prior_conv2(prior), fine
 
     def for_inference(self) -> FSRNet:
-        """This network with normalisation as `norm` says; batch statistics of one picture are InstanceNorm."""
+        """This network, normalising as `norm` says; batch statistics of one picture are InstanceNorm."""
         if self.norm == "batch":
             for module in list(self.modules()):
                 for name, child in list(module.named_children()):

@@ -71,7 +71,8 @@ _register(
     _settings("official_gpen", "official-gpen", _HQ, _QUANTIZE),
 )  # fmt: skip
 _register(
-    "512_colorization", "GPEN-Colorization-512: colours grey 512x512 faces", 512, 2, 1.0, "gpen_colorization", 0.4,
+    "512_colorization", "GPEN-Colorization-512: colours grey 512x512 faces", 512, 2, 1.0,
+    "gpen_colorization", 0.4,
     _settings("official_gpen_colorization", "official-gpen", "/path/to/GPEN/hq_gray", _QUANTIZE),
 )  # fmt: skip
 _register(

@@ -1,10 +1,10 @@
-"""The GPEN network (Yang et al., CVPR 2021) in the layout of the official checkpoint, with static convolutions.
+"""The GPEN network (Yang et al., CVPR 2021) in the official checkpoint's layout, with static convolutions.
 
-An encoder turns the picture into a style vector and a feature map per scale; a StyleGAN2 generator paints from
-the style, with the encoder's maps in the place of noise.  StyleGAN2 modulates the *weights* of every convolution
-by the style: w'[o,i] = d[o]·s[i]·w[o,i], d[o] = 1/√(Σ (s[i]·w[o,i])² + ε).  A convolution is linear, so scaling its
-input channels by s and its output channels by d is the same, and leaves one constant weight that can be
-packed and quantised once:
+An encoder turns the picture into a style vector and a feature map per scale; a StyleGAN2 generator paints
+from the style, with the encoder's maps in the place of noise.  StyleGAN2 modulates the *weights* of every
+convolution by the style: w'[o,i] = d[o]·s[i]·w[o,i], d[o] = 1/√(Σ (s[i]·w[o,i])² + ε).  A convolution is
+linear, so scaling its input channels by s and its output channels by d is the same, and leaves one constant
+weight that can be packed and quantised once:
 
     conv(x; d·s·w) = d · conv(s·x; w),     d = 1/√(s²·Eᵀ + ε),     E[o,i] = Σ_k w[o,i,k]²
 """

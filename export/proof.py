@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from vacc_deploy.errors import ModelError
 
+Format = Literal["onnx", "torchscript"]
 Outputs = Sequence[NDArray[np.float32]]
 
 
@@ -26,7 +28,7 @@ class Difference:
         output_range: max − min of PyTorch's outputs, to judge the difference by.
     """
 
-    form: str
+    form: Format
     max_abs: float
     limit: float
     output_range: float
@@ -57,7 +59,7 @@ def as_arrays(outputs: torch.Tensor | Sequence[torch.Tensor]) -> list[NDArray[np
     return [output.detach().numpy().astype(np.float32) for output in listed]
 
 
-def compare(form: str, expected: Outputs, got: Outputs, tolerance: float) -> Difference:
+def compare(form: Format, expected: Outputs, got: Outputs, tolerance: float) -> Difference:
     """Measure the difference and refuse a file that is not the same network.
 
     Args:

@@ -123,7 +123,7 @@ def seeded_state(network: nn.Module, gains: Mapping[str, float]) -> dict[str, ND
             made[key] = _singular_vector(made[f"{prefix}.weight_orig"], prefix, left=name == "weight_u")
             continue
         shape = tuple(tensor.shape)
-        gain = next((gain for pattern, gain in reversed(gains.items()) if re.match(pattern, key)), 1.0)
+        gain = next((gain for pattern, gain in reversed(list(gains.items())) if re.match(pattern, key)), 1.0)
         made[key] = draw(key, kind, shape, gain, _fan_in(modules[prefix], shape) if len(shape) > 1 else 1)
     return made
 

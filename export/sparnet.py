@@ -92,7 +92,7 @@ _register(
         dataset="/path/to/CelebAMask-HQ/test_img",
         suffix="jpg",
     ),
-    # Every convolution is followed by InstanceNorm, whose float32 sums over 512×512 pixels depend on their order;
-    # 167 of them in a row amplify that.
+    # Every convolution is followed by InstanceNorm, whose float32 sums over 512×512 pixels depend on their
+    # order; 167 of them in a row amplify that.
     proof_tolerance=1e-3,
 )

@@ -74,10 +74,11 @@ class Golden:
         }
         calls: Counter[str] = Counter()
         compared = 0
-        names: dict[nn.Module, str] = {}
-        for name, module in network.named_modules():
-            if any(True for _ in module.parameters(recurse=False)):
-                names[module] = name
+        names = {
+            module: name
+            for name, module in network.named_modules()
+            if any(True for _ in module.parameters(recurse=False))
+        }
 
         def probe(module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
             nonlocal compared

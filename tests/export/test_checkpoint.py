@@ -54,7 +54,7 @@ def test_misfit_is_named(case: str) -> None:
 
 
 def test_long_lists_are_cut() -> None:
-    with pytest.raises(CheckpointError, match="20 missing: .* and 12 more"):
+    with pytest.raises(CheckpointError, match=r"20 missing: .* and 12 more"):
         load_arrays(VDSR(), {}, "file", "vdsr")
 
 
@@ -105,7 +105,7 @@ def test_missing_file_is_one_error() -> None:
 
 @pytest.mark.golden
 def test_checkpoint_of_another_model(shared_data: Path) -> None:
-    with pytest.raises(CheckpointError, match="28 missing.*20 unexpected"):
+    with pytest.raises(CheckpointError, match=r"28 missing.*20 unexpected"):
         load_checkpoint(
             find_recipe("lesrcnn").build(), shared_data / "vdsr" / "vdsr_epoch50.safetensors", "lesrcnn_x2"
         )

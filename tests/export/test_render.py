@@ -1,4 +1,4 @@
-"""The shipped build YAMLs and vdsp JSONs are what the recipes render, and mean what the vendor's files mean."""
+"""The shipped build YAMLs and vdsp JSONs are what the recipes render, and mean what the vendor's mean."""
 
 from __future__ import annotations
 

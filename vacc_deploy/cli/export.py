@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False)
 
 _NO_CHECKPOINT = {
     "demo": "no --checkpoint: using the small demo weights that this project trained; for show, not for work",
-    "seeded": "no --checkpoint: using SEEDED RANDOM weights; the files are good for testing the tool chain only",
+    "seeded": "no --checkpoint: using SEEDED RANDOM weights; the files only serve to test the tool chain",
 }
 
 

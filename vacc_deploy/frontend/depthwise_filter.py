@@ -1,7 +1,7 @@
 """Rewrites filters that treat channels as a batch (StyleGAN2's upfirdn2d) to depthwise convolutions.
 
-    before:  (1,C,H,W) → NHWC → [zeros between the pixels] → Pad → NCHW → (C,1,H,W) → Conv(1,1,k,k) → (1,C,H',W')
-    after:   Conv with one group per channel and the padding inside, or ConvTranspose where zeros were inserted
+    before:  (1,C,H,W) → NHWC → [zeros between the pixels] → Pad → NCHW → (C,1,H,W) → Conv → (1,C,H',W')
+    after:   Conv with one group per channel and the padding inside, or ConvTranspose for inserted zeros
 
 Inserting up−1 zeros after every pixel, padding by (before, after) and filtering with k is the transposed
 convolution with the reversed k, stride up, cropped by K−1−before at the start and K−up−after at the end.

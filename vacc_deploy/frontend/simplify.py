@@ -90,8 +90,8 @@ def _sort_initializers(graph: ir.Graph) -> None:
                 value.name = f"{node.name}.input_{position}"
                 ordered[value.name] = value
     graph.initializers.clear()
-    for value in ordered.values():
-        graph.initializers[value.name] = value
+    for name, value in ordered.items():
+        graph.initializers[name] = value
 
 
 def _has_own_name(name: str) -> bool:

@@ -25,7 +25,8 @@ METADATA_FILE = "vdeploy.json"  # the same document as an extra file inside the 
 
 def input_names(module: torch.jit.ScriptModule) -> list[str]:
     """Names of the arguments of ``forward``, without ``self``."""
-    return [argument.name for argument in module.forward.schema.arguments[1:]]
+    schema = module._c._get_method("forward").schema
+    return [argument.name for argument in schema.arguments[1:]]
 
 
 def fix_sizes(module: torch.jit.ScriptModule, examples: Sequence[torch.Tensor]) -> None:
@@ -50,7 +51,7 @@ def fix_sizes(module: torch.jit.ScriptModule, examples: Sequence[torch.Tensor]) 
     torch._C._jit_pass_dce(probe)
     run = torch._C._create_function_from_graph("sizes", probe)
     for value, number in zip(computed, run(module._c, *examples), strict=True):
-        constant = graph.create("prim::Constant")
+        constant = graph.create("prim::Constant", [], 1)
         constant.i_("value", int(number))
         constant.output().setType(torch._C.IntType.get())
         graph.prependNode(constant)
@@ -93,7 +94,7 @@ def to_onnx(
         torch.onnx.export(
             module,
             examples,
-            buffer,
+            buffer,  # type: ignore[arg-type]
             dynamo=False,
             opset_version=OPSET,
             input_names=list(names),
