@@ -172,6 +172,22 @@ MODEL_ATTACKS = {
         read_onnx,
         "unknown way",
     ),
+    "onnx-external-not-text": Attack(
+        "bytes that are not UTF-8, which protobuf hands out as bytes instead of text",
+        "m/a.onnx",
+        lambda path: path.write_bytes(
+            model(external("w.bin")).SerializeToString().replace(b"w.bin", b"w\xff\xfein")
+        ),
+        read_onnx,
+        "unknown way",
+    ),
+    "onnx-name-not-text": Attack(
+        "an operator's name that is not UTF-8",
+        "a.onnx",
+        lambda path: path.write_bytes(model().SerializeToString().replace(b"Mul", b"M\xffl")),
+        read_onnx,
+        "not UTF-8",
+    ),
     "onnx-external-in-attribute": Attack(
         "hidden in a node's attribute", "m/a.onnx", saved(_in_attribute), read_onnx, "wants its data"
     ),

@@ -75,7 +75,7 @@ class Resize(Section):
         if self.size[0] < 1 or (self.size[1] < 1 and self.adaptive_side is None):
             raise PydanticCustomError(
                 "size",
-                "size has -1 where a number of pixels is needed; [N, -1] goes with adaptive_side: long",
+                "size has -1 where pixels are counted; [N, -1] goes with adaptive_side: long",
             )
         return self
 

@@ -63,11 +63,22 @@ def read_onnx(path: PathLike) -> onnx.ModelProto:
         ) from None
     if model.ir_version < 1 or not model.opset_import or not model.graph.output:
         raise file_error(path, "not an ONNX model: it has no version, operator set or output", _HINT)
+    _check_names(path, model)
     for tensor in _tensors(model):
         if tensor.data_location == _EXTERNAL:
             _load_external(Path(path), tensor)
         _check_size(path, tensor)
     return model
+
+
+def _check_names(path: PathLike, model: onnx.ModelProto) -> None:
+    """Names that are not UTF-8 arrive as bytes and would confuse everything after."""
+    graph = model.graph
+    names = [value.name for values in (graph.input, graph.output, graph.initializer) for value in values]
+    for node in graph.node:
+        names += [node.op_type, node.domain, node.name, *node.input, *node.output]
+    if not all(isinstance(name, str) for name in names):
+        raise file_error(path, "the model has names that are not UTF-8 text", _HINT)
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[Any]:
@@ -124,8 +135,14 @@ def _check_size(path: PathLike, tensor: Any) -> None:
 
 def _load_external(model_path: Path, tensor: Any) -> None:
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    unknown = sorted(set(entries) - _EXTERNAL_KEYS)
-    if unknown or len(entries) != len(tensor.external_data) or not entries.get("location"):
+    # protobuf hands out text that is not UTF-8 as bytes
+    is_text = all(isinstance(word, str) for entry in entries.items() for word in entry)
+    if (
+        not is_text
+        or not _EXTERNAL_KEYS.issuperset(entries)
+        or len(entries) != len(tensor.external_data)
+        or not entries.get("location")
+    ):
         raise _tensor_error(model_path, tensor, "describes its external data in an unknown way", _HOSTILE)
     place = _confined(model_path, tensor, entries["location"])
     if tensor.data_type not in _ITEM_BITS:
