@@ -23,7 +23,7 @@ def trace(network: nn.Module, example: torch.Tensor) -> torch.jit.ScriptModule:
     """
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # TorchScript is old, and what the card's tools read
-        traced = torch.jit.trace(network, example, check_trace=False)
+        traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
     assert isinstance(traced, torch.jit.ScriptModule)
     return traced
 

@@ -94,7 +94,8 @@ class Hourglass(nn.Module):
         shortcut: torch.Tensor = self.get_submodule(f"res{level}_1")(x)
         low = self.get_submodule(f"res{level}_2")(self.get_submodule(f"pool{level}_1")(x))
         low = self.get_submodule(f"res{level}_3")(self._level(level - 1, low))
-        return shortcut + self.upsample(low)
+        joined: torch.Tensor = shortcut + self.upsample(low)
+        return joined
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to the same shape; H and W are multiples of 8."""

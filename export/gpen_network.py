@@ -192,7 +192,8 @@ class ModulatedConv2d(nn.Module):
 
     def forward(self, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
         """Map (N, C_in, H, W) and styles (N, 512) to (N, C_out, H', W')."""
-        return self.folded()(x, style)
+        y: torch.Tensor = self.folded()(x, style)
+        return y
 
     def folded(self, gain: float = 1.0, bias: torch.Tensor | None = None) -> StaticModulatedConv:
         """The same function, times `gain` and plus `bias`, with a constant weight."""
@@ -223,10 +224,11 @@ class StaticModulatedConv(nn.Module):
 
     def forward(self, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
         """Map (N, C_in, H, W) and styles (N, 512) to (N, C_out, H', W')."""
-        scale = self.modulation(style)
+        scale: torch.Tensor = self.modulation(style)
         x = x * scale[:, :, None, None]
         if self.energy is None:
             return F.conv2d(x, self.weight, self.bias, padding=self.padding)
+        y: torch.Tensor
         if self.upsample:
             y = self.blur(F.conv_transpose2d(x, self.weight, stride=2))
         else:

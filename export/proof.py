@@ -36,7 +36,7 @@ class Difference:
 
 def run_torchscript(data: bytes, example: torch.Tensor) -> Outputs:
     """Outputs of a serialised TorchScript module, loaded afresh."""
-    module = torch.jit.load(io.BytesIO(data), map_location="cpu").eval()
+    module = torch.jit.load(io.BytesIO(data), map_location="cpu").eval()  # type: ignore[no-untyped-call]
     with torch.inference_mode():
         return as_arrays(module(example))
 

@@ -99,8 +99,8 @@ class Hourglass(nn.Module):
     def _level(self, level: int, x: torch.Tensor) -> torch.Tensor:
         low = self.get_submodule(f"b2_{level}")(x)
         low = self.b2_plus_1(low) if level == 1 else self._level(level - 1, low)
-        here: torch.Tensor = self.get_submodule(f"b1_{level}")(x)
-        return here + self.get_submodule(f"b3_{level}")(low)
+        joined: torch.Tensor = self.get_submodule(f"b1_{level}")(x) + self.get_submodule(f"b3_{level}")(low)
+        return joined
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, H, W) to the same shape."""

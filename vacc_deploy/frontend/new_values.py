@@ -17,7 +17,7 @@ def add_constant(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
         unique = f"{name}_{suffix}"
     data = ir.tensor(np.ascontiguousarray(array), name=unique)
     value = ir.Value(
-        name=unique, const_value=data, shape=ir.Shape(data.shape), type=ir.TensorType(data.dtype)
+        name=unique, const_value=data, shape=ir.Shape(array.shape), type=ir.TensorType(data.dtype)
     )
     graph.initializers[unique] = value
     return value

@@ -108,8 +108,8 @@ def to_onnx(
 
 def load_module(path: Path) -> tuple[torch.jit.ScriptModule, str]:
     """A TorchScript file as a frozen-parameter module on the CPU, and its metadata document or ``""``."""
-    extra = {METADATA_FILE: ""}
-    module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
+    extra: dict[str, str | bytes] = {METADATA_FILE: ""}
+    module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
     module.eval()
     for parameter in module.parameters():
         parameter.requires_grad_(False)
