@@ -156,16 +156,26 @@ class FloatFinish:
             self.epilogue.simd.store(self.y.buffer, self.y.index(*place), value)
 
 
-def finish_plane(y: PlaneBuffer, written: int, lanes: int) -> None:
-    """Zeroes what sums leave of a plane: channels from `written` on, and the halo; opens parallel loops."""
+def finish_plane(y: PlaneBuffer, epilogue: FloatEpilogue, written: int, lanes: int) -> None:
+    """Zeroes what sums leave of a plane: unused channels and the halo; opens parallel loops.
+
+    Args:
+        y: The plane.
+        epilogue: What became of the sums; unused channels, whose sums are 0, may not have stayed so.
+        written: Channels that were written, the unused ones among them included.
+        lanes: Channels per vector.
+    """
     plane = y.plane
-    unused = range(written, plane.blocks * plane.block, lanes)
-    if unused or plane.halo.left or plane.halo.right:
-        zero = constant(plane.fill, plane.dtype, lanes)
+    if not epilogue.low <= 0.0 <= epilogue.high:
+        written = plane.channels
+    stored = plane.blocks * plane.block
+    whole = min(stored, -(-written // lanes) * lanes)
+    if written < stored or plane.halo.left or plane.halo.right:
         with parallel_rows(plane.batch, plane.height) as (n, row):
-            if unused:
+            if written < stored:
                 with T.serial(0, plane.width) as column:
-                    for channel in unused:
+                    for channel in (*range(written, whole), *range(whole, stored, lanes)):
+                        zero = constant(0, plane.dtype, 1 if channel < whole else lanes)
                         y.store(n, channel // plane.block, row, column, channel % plane.block, zero)
             with T.serial(0, plane.blocks) as block:
                 write_side_halo(y, n, block, row)

@@ -87,7 +87,7 @@ class Hconv2dSpec:
         return outputs * (self.x.channels // self.groups) * self.kernel[0] * self.kernel[1]
 
 
-def _method(spec: Hconv2dSpec, target: Target) -> Any:
+def method(spec: Hconv2dSpec, target: Target) -> Any:
     """The module that computes `spec` fastest."""
     from vacc_deploy.lowering.kernels import (
         hconv2d_depthwise,
@@ -106,7 +106,7 @@ def _method(spec: Hconv2dSpec, target: Target) -> Any:
 @functools.cache
 def emit(spec: Hconv2dSpec, target: Target) -> Any:
     """The ``PrimFunc`` ``hconv2d(x, [residual], weights, scale, bias, [slope], y)``; see `pack`."""
-    return _method(spec, target).emit(spec, target)
+    return method(spec, target).emit(spec, target)
 
 
 def pack(
@@ -131,7 +131,7 @@ def pack(
     expected = (spec.y.channels, spec.x.channels // spec.groups, *spec.kernel)
     if weights.shape != expected:
         raise ModelError("convolution weights of the wrong shape", why=f"{weights.shape}, not {expected}")
-    packed: dict[str, Array] = _method(spec, target).pack(spec, target, weights, bias, slope)
+    packed: dict[str, Array] = method(spec, target).pack(spec, target, weights, bias, slope)
     return packed
 
 

@@ -65,7 +65,7 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
             with T.serial(0, -(-spec.y.width // pixels)) as b:
                 column = let(T.min(b * pixels, spec.y.width - pixels))
                 _row_block(spec, x, weights, epilogue, y, constants, (n, v, row, column), pixels)
-        finish_plane(y, channels, lanes)
+        finish_plane(y, spec.epilogue, channels, lanes)
     return function.get()
 
 

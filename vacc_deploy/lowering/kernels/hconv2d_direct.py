@@ -71,5 +71,5 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
             zero_sums(direct.products),
             FloatFinish(epilogue, y, direct.cut.lanes, stepped(direct.section)),
         )
-        finish_plane(y, direct.channels, direct.cut.lanes)
+        finish_plane(y, spec.epilogue, direct.channels, direct.cut.lanes)
     return function.get()

@@ -82,7 +82,7 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
                 column = let(T.min(b * pixels, spec.y.width - pixels))
                 sums = _sum(spec, simd, x, weights, (n, row, column), pixels)
                 _finish(epilogue, y, sums, constants, (n, row, column))
-        finish_plane(y, _BLOCK, _BLOCK)
+        finish_plane(y, spec.epilogue, _BLOCK, _BLOCK)
     return function.get()
 
 

@@ -90,7 +90,7 @@ def applies(spec: Hconv2dSpec, target: Target) -> bool:
     simple = spec.groups == 1 and spec.kernel == (3, 3) and spec.stride == (1, 1) and spec.dilation == (1, 1)
     lanes = float_simd_of(target).lanes
     deep = min(spec.x.channels, spec.y.channels) >= lanes
-    tiles = spec.y.batch * (spec.y.height // OUTPUTS) * (spec.y.width // OUTPUTS)
+    tiles = spec.y.batch * -(-spec.y.height // OUTPUTS) * -(-spec.y.width // OUTPUTS)
     return simple and deep and min(spec.y.height, spec.y.width) >= OUTPUTS and tiles >= _LEAST_TILES
 
 
@@ -155,7 +155,7 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
                 _multiply(cut, points, filters, products, (point, g, b * cut.tiles), inputs)
             with T.serial(0, cut.per_group) as t:
                 _transform_outputs(spec, cut, products, epilogue, y, half, _place(spec, cut, first + t), t)
-        finish_plane(y, cut.channels, cut.lanes)
+        finish_plane(y, spec.epilogue, cut.channels, cut.lanes)
     return function.get()
 
 

@@ -112,7 +112,7 @@ def emit(spec: HconvTranspose2dSpec, target: Target) -> Any:
         for (part, direct), filters in zip(parts, weights, strict=True):
             finish = FloatFinish(epilogue, y, direct.products.registers.lanes, stepped(part.section))
             direct.emit(x, filters, zero_sums(direct.products), finish)
-        finish_plane(y, min(direct.channels for _, direct in parts), parts[0][1].cut.lanes)
+        finish_plane(y, spec.epilogue, min(direct.channels for _, direct in parts), parts[0][1].cut.lanes)
     return function.get()
 
 

@@ -102,7 +102,7 @@ def emit(spec: HmatmulSpec, target: Target) -> Any:
         y = plane_argument("y", spec.y)
         finish = FloatFinish(epilogue, y, direct.cut.lanes, batch_row)
         direct.emit(batch_row(x), weights, zero_sums(direct.products), finish)
-        finish_plane(y, direct.channels, direct.cut.lanes)
+        finish_plane(y, spec.epilogue, direct.channels, direct.cut.lanes)
     return function.get()
 
 
