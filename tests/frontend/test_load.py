@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from vacc_deploy.errors import ErrorList, FileError, ModelError
 from vacc_deploy.frontend import load_model
-from vacc_deploy.frontend.load import clean, is_torchscript
+from vacc_deploy.frontend.load import clean
 from vacc_deploy.frontend.torchscript import convert_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -183,9 +183,11 @@ def test_not_a_model(tmp_path: Path) -> None:
 
 def test_torchscript_is_told_by_contents(norms: nn.Module, example: torch.Tensor, tmp_path: Path) -> None:
     torch.jit.trace(norms, example).save(str(tmp_path / "net.onnx"))
-    assert is_torchscript(tmp_path / "net.onnx")
-    torch.save(norms.state_dict(), tmp_path / "state.pt")
-    assert not is_torchscript(tmp_path / "state.pt")
+    with pytest.raises(ModelError, match="does not say its input shapes"):
+        load_model(tmp_path / "net.onnx")
+    torch.save(norms.state_dict(), tmp_path / "state.onnx")
+    with pytest.raises(FileError, match="checkpoint of weights"):
+        load_model(tmp_path / "state.onnx", {"input": (1, 3, 16, 12)})
 
 
 def test_conversion_is_repeatable(norms: nn.Module, example: torch.Tensor, tmp_path: Path) -> None:

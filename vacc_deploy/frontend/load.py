@@ -15,17 +15,9 @@ from vacc_deploy.frontend.fold_batchnorm import fold_batchnorm
 from vacc_deploy.frontend.simplify import normalise, simplify
 from vacc_deploy.frontend.static_modulation import static_modulation
 from vacc_deploy.frontend.static_shapes import set_input_shapes
-from vacc_deploy.safe_io import read_onnx
+from vacc_deploy.safe_io import check_torchscript, read_onnx
 
 MIN_OPSET = 17
-
-
-def is_torchscript(path: Path) -> bool:
-    """Whether the file is a TorchScript archive; told by its contents, whatever it is called."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in name for name in archive.namelist())
 
 
 def clean(
@@ -108,7 +100,8 @@ def load_model(path: Path | str, inputs: Mapping[str, Sequence[int]] | None = No
     path = Path(path)
     if not path.is_file():
         raise FileError("there is no such model file", where=str(path), hint="vdeploy export writes one")
-    if is_torchscript(path):
+    if zipfile.is_zipfile(path):  # told by its contents: people call TorchScript .pt, .pth and .onnx
+        check_torchscript(path)
         from vacc_deploy.frontend.convert_torchscript import convert
 
         return clean(convert(path, inputs), inputs, str(path))

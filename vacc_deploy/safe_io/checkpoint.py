@@ -80,7 +80,7 @@ def check_torchscript(path: PathLike) -> None:
         prefix = _prefix(path, archive)
         if f"{prefix}constants.pkl" in archive.names:
             return
-        if any(name.startswith(f"{prefix}.data/") for name in archive.names):
+        if f"{prefix}.data/extern_modules" in archive.names:
             raise file_error(
                 path, "a torch.package, which is a program", "export the model as TorchScript or ONNX"
             )
