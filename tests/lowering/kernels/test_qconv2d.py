@@ -2,103 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from plane_harness import BOTH_SIDES, RUNNABLE, codes, run, run_to_plane, to_plane
+from plane_harness import RUNNABLE, codes, run, run_to_plane, to_plane
+from qconv2d_cases import Case, Numbers, build_and_run, expected, random_numbers
 
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels import qconv2d
-from vacc_deploy.lowering.kernels.qconv2d import Epilogue, QConv2dSpec, Residual
-from vacc_deploy.lowering.plane import Halo, Plane
-from vacc_deploy.lowering.target import TARGETS, Target
+from vacc_deploy.lowering.kernels.qconv2d import Epilogue, Residual
+from vacc_deploy.lowering.plane import Halo
+from vacc_deploy.lowering.target import TARGETS
 from vacc_deploy.runtime.reference.add import add, add_factors
-from vacc_deploy.runtime.reference.conv2d import accumulate, output_size
-from vacc_deploy.runtime.reference.fixed_point import per_channel, requantize, to_half
-
-PLAIN = Epilogue(zero_point=128)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One convolution; `pads` is (top, left, bottom, right)."""
-
-    inputs: int
-    outputs: int
-    height: int = 7
-    width: int = 13
-    kernel: tuple[int, int] = (3, 3)
-    stride: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    pads: tuple[int, int, int, int] = (1, 1, 1, 1)
-    batch: int = 1
-    zero_point: int = 0
-    source_halo: Halo | None = None
-    target_halo: Halo = BOTH_SIDES
-    epilogue: Epilogue = PLAIN
-    dtype: Any = "uint8"
-
-    def spec(self) -> QConv2dSpec:
-        top, left, bottom, right = self.pads
-        rows = output_size(self.height, self.kernel[0], self.stride[0], self.dilation[0], top, bottom)
-        columns = output_size(self.width, self.kernel[1], self.stride[1], self.dilation[1], left, right)
-        halo = self.source_halo or Halo(top, left, bottom, right)
-        source = Plane(self.batch, self.inputs, self.height, self.width, "uint8", halo, self.zero_point)
-        fill = 0 if self.dtype == "float16" else self.epilogue.zero_point
-        out = Plane(self.batch, self.outputs, rows, columns, self.dtype, self.target_halo, fill)
-        return QConv2dSpec(source, out, self.kernel, self.stride, self.dilation, (top, left), self.epilogue)
-
-
-@dataclass
-class Numbers:
-    """The operands of one case."""
-
-    source: np.ndarray
-    weights: np.ndarray
-    bias: np.ndarray
-    multiplier: np.ndarray
-
-
-def random_numbers(case: Case, seed: int = 0) -> Numbers:
-    rng = np.random.default_rng(seed)
-    spec = case.spec()
-    terms = case.inputs * spec.taps
-    return Numbers(
-        codes(spec.source, seed),
-        rng.integers(-127, 128, (case.outputs, case.inputs, *case.kernel)).astype(np.int8),
-        rng.integers(-3000, 3000, case.outputs).astype(np.int32),
-        (rng.uniform(0.2, 2.0, case.outputs) * 60 / (5500 * terms**0.5)).astype(np.float32),
-    )
-
-
-def sums(case: Case, numbers: Numbers) -> np.ndarray:
-    return accumulate(
-        numbers.source,
-        numbers.weights,
-        numbers.bias,
-        zero_point=case.zero_point,
-        strides=case.stride,
-        pads=case.pads,
-        dilations=case.dilation,
-    )
-
-
-def expected(case: Case, numbers: Numbers) -> np.ndarray:
-    acc, m = sums(case, numbers), per_channel(numbers.multiplier, 4)
-    if case.dtype == "float16":
-        return to_half(acc, m)
-    steps = case.epilogue
-    return requantize(acc, m, steps.zero_point, steps.low, steps.high, dtype=np.uint8)
-
-
-def build_and_run(case: Case, numbers: Numbers, target: Target, **extra: Any) -> np.ndarray:
-    spec = case.spec()
-    kernel = qconv2d.build(spec, target, numbers.weights, numbers.bias, numbers.multiplier, **extra)
-    assert kernel.macs > 0
-    return run_to_plane(kernel, [to_plane(numbers.source, spec.source)], spec.target, target)
-
 
 GEOMETRIES = {
     "3_to_64": Case(3, 64, zero_point=128),
@@ -191,54 +108,6 @@ DEPTHS = {  # terms of one sum: 575 to 577 straddle the 64-channel block, then p
     1152: Case(128, 16, 4, 9, zero_point=0),
     4608: Case(512, 16, 4, 5, zero_point=255),
 }
-
-
-WINOGRAD = {
-    "64_to_64": Case(64, 64, 16, 20, zero_point=128),
-    "64_to_64_odd": Case(64, 64, 9, 13, zero_point=200),
-    "33_to_48": Case(33, 48, 10, 11, zero_point=1),
-    "100_to_33": Case(100, 33, 8, 9, zero_point=128),
-    "128_to_17": Case(128, 17, 8, 8, zero_point=128),
-    "many_chunks": Case(32, 32, 21, 43, zero_point=128),
-    "heavy": Case(128, 384, 9, 12, zero_point=128),
-    "batch_2": Case(64, 64, 8, 8, batch=2, zero_point=128),
-    "no_padding": Case(64, 64, 10, 12, pads=(0, 0, 0, 0), zero_point=7),
-    "float16": Case(32, 65, 8, 9, dtype="float16", zero_point=128),
-    "table": Case(64, 40, 8, 9, zero_point=128, epilogue=Epilogue(128, low=128)),
-}
-
-
-@pytest.mark.parametrize("target", RUNNABLE)
-@pytest.mark.parametrize("case", WINOGRAD.values(), ids=WINOGRAD.keys())
-def test_winograd_equals_reference(case: Case, target: str) -> None:
-    numbers = random_numbers(case)
-    numbers.weights[:] = numbers.weights // 2
-    got = build_and_run(case, numbers, TARGETS[target], algorithm="winograd")
-    np.testing.assert_array_equal(got, expected(case, numbers))
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("target", RUNNABLE)
-def test_winograd_is_exact_up_to_its_limit(target: str, sign: int) -> None:
-    case = Case(64, 32, 8, 8, zero_point=0)
-    numbers = random_numbers(case)
-    numbers.source[:] = 255
-    numbers.weights[:] = sign * 127
-    numbers.bias[:] = sign * (2**25 - 1 - 255 * 127 * 576)
-    numbers.multiplier[:] = np.float32(2.0**-20) * np.linspace(0.5, 3.9, 32, dtype=np.float32)
-    assert np.abs(sums(case, numbers)).max() == 2**25 - 1
-    got = build_and_run(case, numbers, TARGETS[target], algorithm="winograd")
-    np.testing.assert_array_equal(got, expected(case, numbers))
-
-
-def test_larger_sums_than_winograd_can_hold_take_another_way() -> None:
-    case = Case(64, 32, 8, 8)
-    numbers, spec = random_numbers(case), case.spec()
-    numbers.weights[:] = 127
-    for bias, fits in ((2**25 - 1 - 255 * 127 * 576, True), (2**25 - 255 * 127 * 576, False)):
-        numbers.bias[:] = bias
-        operands = (numbers.weights, numbers.bias, numbers.multiplier)
-        assert qconv2d.applies("winograd", spec, TARGETS["generic"], *operands) is fits
 
 
 @pytest.mark.parametrize(

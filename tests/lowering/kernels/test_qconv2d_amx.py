@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tvm
 from plane_harness import NATIVE, run_to_plane, to_plane
-from test_qconv2d import Case, expected, random_numbers
+from qconv2d_cases import Case, expected, random_numbers
 
 from vacc_deploy.lowering.kernels import qconv2d
 from vacc_deploy.lowering.kernels.epilogue import pack_epilogue

@@ -135,11 +135,25 @@ class EpilogueWriter:
         if target.plane.dtype == "float16":
             value = to_half(acc, load(self.multiplier, (vector * lanes,), lanes))
         else:
-            value = to_codes(self._codes(target, acc, vector, position))
+            value = to_codes(self._codes(target, acc, vector, position, min(lanes, block)))
         target.store(*position, value if block >= lanes else take(value, range(block)))
 
-    def _codes(self, target: PlaneBuffer, acc: Expr, vector: Expr, position: tuple[Expr, ...]) -> Expr:
-        """The final codes as int32 lanes."""
+    def store_pixels(self, target: PlaneBuffer, acc: Expr, n: Expr, y: Expr, x: Expr) -> None:
+        """Finishes the sums of neighbouring pixels of a plane of 4-channel blocks: 4 lanes per pixel.
+
+        The packed numbers must repeat themselves every 4 lanes.
+        """
+        position = (n, 0, y, x, 0)
+        if target.plane.dtype == "float16":
+            value = to_half(acc, load(self.multiplier, (0,), self.simd.lanes))
+        else:
+            value = to_codes(self._codes(target, acc, 0, position, self.simd.lanes))
+        target.store(*position, value)
+
+    def _codes(
+        self, target: PlaneBuffer, acc: Expr, vector: Expr, position: tuple[Expr, ...], count: int
+    ) -> Expr:
+        """The final codes as int32 lanes, the first `count` of which lie next to each other in memory."""
         simd, lanes, steps = self.simd, self.simd.lanes, self.epilogue
         multiplier = load(self.multiplier, (vector * lanes,), lanes)
         codes = requantize(simd, acc, multiplier, steps.zero_point, low=steps.low, high=steps.high)
@@ -152,7 +166,6 @@ class EpilogueWriter:
         if self.residual is None or steps.residual is None:
             return codes
         n, block, y, x, channel = position
-        count = min(lanes, target.plane.block)
         other = self.residual.load(n, block, y, x, channel, lanes=count)
         if count < lanes:  # the plane's block is narrower than a vector
             other = concat([other] * (lanes // count))
@@ -181,6 +194,8 @@ def fill_unused_channels(target: PlaneBuffer, epilogue: Epilogue, simd: Simd, n:
     """
     plane, lanes = target.plane, simd.lanes
     keeps_zero = epilogue.table == "none" and epilogue.low <= epilogue.zero_point <= epilogue.high
+    if epilogue.residual is not None:
+        keeps_zero = keeps_zero and epilogue.residual.low <= plane.fill <= epilogue.residual.high
     done = -(-plane.channels // lanes) * lanes if keeps_zero else plane.channels
     if done >= plane.blocks * plane.block:
         return

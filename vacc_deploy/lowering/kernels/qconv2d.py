@@ -20,6 +20,12 @@ from vacc_deploy.lowering.kernels.isa.simd import simd_of
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.qconv2d_amx import choose_blocking, emit_amx, pack_amx
 from vacc_deploy.lowering.kernels.qconv2d_direct import choose_tile, emit_direct, pack_direct, vectors_of
+from vacc_deploy.lowering.kernels.qconv2d_narrow import (
+    choose_segments,
+    emit_narrow,
+    pack_narrow,
+    repeat_channels,
+)
 from vacc_deploy.lowering.kernels.qconv2d_spec import (
     QConv2dSpec,
     check_sums,
@@ -40,8 +46,8 @@ from vacc_deploy.runtime.reference.add import AddFactors
 __all__ = ["Epilogue", "QConv2dSpec", "Residual", "applies", "build", "emit", "pack"]
 
 Array: TypeAlias = npt.NDArray[Any]
-Algorithm = Literal["amx", "winograd", "direct"]
-ALGORITHMS: tuple[Algorithm, ...] = ("amx", "winograd", "direct")
+Algorithm = Literal["amx", "narrow", "winograd", "direct"]
+ALGORITHMS: tuple[Algorithm, ...] = ("amx", "narrow", "winograd", "direct")
 """All algorithms, the preferred one first."""
 
 _SMALLEST_MULTIPLIER = 2.0**-100  # a 64th of a smaller one could lose bits as a subnormal
@@ -53,6 +59,8 @@ def applies(
     """Whether `algorithm` can compute this geometry, exactly, with these numbers."""
     if algorithm == "amx":
         return target.isa is Isa.AMX and choose_blocking(spec) is not None
+    if algorithm == "narrow":
+        return choose_segments(simd_of(target), spec) is not None
     if algorithm == "winograd":
         exact = largest_sum(weights, bias, spec.source.fill) < SUM_LIMIT
         scales = bool(np.all((multiplier == 0) | (np.abs(multiplier) >= _SMALLEST_MULTIPLIER)))
@@ -83,6 +91,8 @@ def emit(spec: QConv2dSpec, target: Target, algorithm: Algorithm = "direct") -> 
     """The ``PrimFunc``: source, [residual], the parameters of `pack`, target. Equal arguments share one."""
     if algorithm == "amx":
         return emit_amx(spec, target, _existing(choose_blocking(spec)))
+    if algorithm == "narrow":
+        return emit_narrow(spec, target, _existing(choose_segments(simd_of(target), spec)))
     if algorithm == "winograd":
         return emit_winograd(spec, target, _existing(choose_chunk(simd_of(target), spec)))
     return emit_direct(spec, target)
@@ -106,6 +116,12 @@ def pack(
     folded = pad_channels(fold_zero_point(weights, bias, spec.source.fill), 0, channels)
     if algorithm == "amx":
         packed = pack_amx(spec, _existing(choose_blocking(spec)), weights)
+    elif algorithm == "narrow":
+        packed = pack_narrow(spec, simd, _existing(choose_segments(simd, spec)), weights)
+        channels, folded = simd.lanes, repeat_channels(folded[: spec.target.channels], simd.lanes)
+        multiplier = repeat_channels(multiplier, simd.lanes)
+        if table is not None and spec.epilogue.table == "per_channel":
+            table = repeat_channels(table.reshape(-1, 256), simd.lanes)
     elif algorithm == "winograd":
         packed = pack_winograd(spec, simd, _existing(choose_chunk(simd, spec)), weights)
         folded, multiplier = scale_sums(folded, multiplier)

@@ -65,6 +65,10 @@ class Simd(ABC):
         """Loads 4 uint8 at `index` into every lane."""
 
     @abstractmethod
+    def load4(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:
+        """Loads ``4 · lanes`` neighbouring uint8 at `index`: 4 for every lane, instead of the same 4."""
+
+    @abstractmethod
     def dot4(self, acc: Expr, activation: Operand, weights: Operand) -> Expr:
         """``acc[l] + Σ activation[k] · weights[l, k]`` over k < 4, exact; int32 lanes that wrap around."""
 
@@ -104,6 +108,9 @@ class Avx512Vnni(Simd):
     def spread4(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:  # noqa: D102
         word = splat(reinterpret(load(buffer, index, 4), "int32"), 16)
         return (let(reinterpret(word, "uint8x64")),)
+
+    def load4(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:  # noqa: D102
+        return (let(load(buffer, index, 64)),)
 
     def dot4(self, acc: Expr, activation: Operand, weights: Operand) -> Expr:  # noqa: D102
         return intrinsic("int32x16", "llvm.x86.avx512.vpdpbusd.512", acc, activation[0], weights[0])
@@ -152,6 +159,12 @@ class WideningSimd(Simd):
         mask, shift = tirx.const(0x00FF00FF, "uint32"), tirx.const(8, "uint32")
         halves = (word & mask, (word >> shift) & mask)
         return tuple(let(reinterpret(splat(half, self.lanes), f"int16x{2 * self.lanes}")) for half in halves)
+
+    def load4(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:  # noqa: D102
+        half = 2 * self.lanes
+        words = let(reinterpret(load(buffer, index, 4 * self.lanes), f"uint16x{half}"))
+        parts = (words & constant(0xFF, "uint16", half), words >> constant(8, "uint16", half))
+        return tuple(let(reinterpret(part, f"int16x{half}")) for part in parts)
 
     def dot4(self, acc: Expr, activation: Operand, weights: Operand) -> Expr:  # noqa: D102
         return self.dot2(self.dot2(acc, activation[0], weights[0]), activation[1], weights[1])
