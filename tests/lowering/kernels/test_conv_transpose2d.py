@@ -1,0 +1,219 @@
+"""Transposed convolution: codes equal the NumPy reference, floats are within one rounding of float64."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import float_reference
+import numpy as np
+import pytest
+from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, floats, run_to_plane, to_plane
+
+from vacc_deploy.errors import ModelError
+from vacc_deploy.lowering.kernels import hconv_transpose2d, qconv_transpose2d
+from vacc_deploy.lowering.kernels.conv_transpose_sections import (
+    Geometry,
+    required_halo,
+    transpose_parts,
+)
+from vacc_deploy.lowering.kernels.epilogue import Epilogue, Residual
+from vacc_deploy.lowering.kernels.float_epilogue import FloatEpilogue
+from vacc_deploy.lowering.plane import Halo, Plane
+from vacc_deploy.lowering.target import TARGETS
+from vacc_deploy.runtime.reference.add import add, add_factors
+from vacc_deploy.runtime.reference.conv_transpose2d import accumulate
+from vacc_deploy.runtime.reference.fixed_point import per_channel, requantize, to_half
+
+
+@dataclass(frozen=True)
+class Case:
+    """One transposed convolution; `pads` is (top, left, bottom, right)."""
+
+    inputs: int
+    outputs: int
+    height: int = 5
+    width: int = 7
+    kernel: tuple[int, int] = (4, 4)
+    stride: tuple[int, int] = (2, 2)
+    dilation: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (1, 1, 1, 1)
+    output_padding: tuple[int, int] = (0, 0)
+    groups: int = 1
+    batch: int = 1
+    zero_point: int = 128
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        full = [
+            (size - 1) * self.stride[a] + self.dilation[a] * (self.kernel[a] - 1) + 1 + self.output_padding[a]
+            for a, size in enumerate((self.height, self.width))
+        ]
+        return full[0] - self.pads[0] - self.pads[2], full[1] - self.pads[1] - self.pads[3]
+
+    def planes(self, x_type: Any, y_type: Any, fills: tuple[int, int] = (0, 0)) -> tuple[Plane, Plane]:
+        bare = Plane(self.batch, self.inputs, self.height, self.width, x_type, Halo(), fills[0])
+        y = Plane(self.batch, self.outputs, *self.output_size, y_type, BOTH_SIDES, fills[1])
+        geometry = Geometry(self.kernel, self.stride, self.dilation, self.pads[:2])
+        return replace(bare, halo=required_halo(transpose_parts(geometry, y), bare)), y
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {
+            "pads": self.pads,
+            "output_padding": self.output_padding,
+            "groups": self.groups,
+        }
+
+
+CASES = {
+    "fsrnet_4x4_s2": Case(64, 64),
+    "gpen_3x3_s2": Case(128, 65, kernel=(3, 3), pads=(0, 0, 0, 0)),
+    "output_padding": Case(3, 5, kernel=(3, 3), output_padding=(1, 1)),
+    "stride_1": Case(16, 3, kernel=(5, 5), stride=(1, 1), pads=(2, 2, 2, 2)),
+    "stride_above_kernel": Case(5, 4, kernel=(2, 1), stride=(3, 2), pads=(0, 0, 0, 0), output_padding=(2, 1)),
+    "dilation": Case(8, 20, kernel=(3, 3), dilation=(2, 3), pads=(1, 2, 0, 3), output_padding=(1, 0)),
+    "uneven": Case(20, 8, kernel=(3, 5), stride=(1, 3), pads=(0, 3, 2, 1)),
+    "groups_4": Case(64, 64, kernel=(3, 3), groups=4, pads=(1, 1, 0, 0)),
+    "groups_depthwise": Case(12, 12, groups=12),
+    "batch_2_one_pixel": Case(16, 16, 1, 1, batch=2),
+}
+ON_EVERY_TARGET = {"gpen_3x3_s2", "output_padding", "groups_4"}
+RUNS = [
+    pytest.param(case, target, id=f"{name}-{target}")
+    for name, case in CASES.items()
+    for target in RUNNABLE
+    if target == RUNNABLE[0] or name in ON_EVERY_TARGET
+]
+
+
+def integer_operands(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    shape = (case.inputs, case.outputs // case.groups, *case.kernel)
+    terms = case.inputs // case.groups * case.kernel[0] * case.kernel[1] / (case.stride[0] * case.stride[1])
+    return (
+        rng.integers(-127, 128, shape).astype(np.int8),
+        rng.integers(-3000, 3000, case.outputs).astype(np.int32),
+        (rng.uniform(0.2, 2.0, case.outputs) * 60 / (5500 * max(1.0, terms) ** 0.5)).astype(np.float32),
+    )
+
+
+@pytest.mark.parametrize("y_type", ["uint8", "float16"])
+@pytest.mark.parametrize(("case", "target"), RUNS)
+def test_codes_equal_the_reference(case: Case, target: str, y_type: str) -> None:
+    x, y = case.planes("uint8", y_type, (case.zero_point, 100 if y_type == "uint8" else 0))
+    weights, bias, multiplier = integer_operands(case)
+    spec = qconv_transpose2d.QConvTranspose2dSpec(
+        x, y, case.kernel, case.stride, case.dilation, case.pads[:2], Epilogue(100, low=90), case.groups
+    )
+    kernel = qconv_transpose2d.build(spec, TARGETS[target], weights, bias, multiplier)
+    source = codes(x)
+    got = run_to_plane(kernel, [to_plane(source, x)], y, TARGETS[target])
+    acc = accumulate(
+        source,
+        weights,
+        bias,
+        zero_point=case.zero_point,
+        strides=case.stride,
+        dilations=case.dilation,
+        **case.attributes,
+    )
+    m = per_channel(multiplier, 4)
+    want = requantize(acc, m, 100, 90, 255, dtype=np.uint8) if y_type == "uint8" else to_half(acc, m)
+    np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("value", [255, 0])
+def test_saturated_codes(value: int) -> None:
+    case = Case(512, 4, 3, 3, zero_point=0 if value else 255)
+    x, y = case.planes("uint8", "float16", (case.zero_point, 0))
+    weights = np.full((512, 4, 4, 4), 127, np.int8)
+    spec = qconv_transpose2d.QConvTranspose2dSpec(x, y, case.kernel, case.stride, pads=(1, 1))
+    kernel = qconv_transpose2d.build(spec, NATIVE, weights, None, np.full(4, 2.0**-12, np.float32))
+    source = np.full((1, 512, 3, 3), value, np.uint8)
+    acc = accumulate(source, weights, zero_point=case.zero_point, strides=(2, 2), pads=case.pads)
+    got = run_to_plane(kernel, [to_plane(source, x)], y)
+    np.testing.assert_array_equal(got, to_half(acc, np.float32(2.0**-12)))
+
+
+def test_residual_of_codes() -> None:
+    case = Case(8, 20)
+    x, y = case.planes("uint8", "uint8", (128, 77))
+    weights, bias, multiplier = integer_operands(case)
+    other = replace(y, halo=Halo(0, 1, 0, 0), fill=60)
+    epilogue = Epilogue(100, residual=Residual(other, low=80, high=240))
+    spec = qconv_transpose2d.QConvTranspose2dSpec(
+        x, y, case.kernel, case.stride, pads=(1, 1), epilogue=epilogue
+    )
+    factors = add_factors(0.7, 1.9, 1.1)
+    kernel = qconv_transpose2d.build(spec, NATIVE, weights, bias, multiplier, residual=factors)
+    source, theirs = codes(x), codes(other, 5)
+    got = run_to_plane(kernel, [to_plane(source, x), to_plane(theirs, other)], y)
+    acc = accumulate(source, weights, bias, zero_point=128, strides=case.stride, pads=case.pads)
+    ours = requantize(acc, per_channel(multiplier, 4), 100, 0, 255, dtype=np.uint8)
+    zero_points = {"a_zero_point": 100, "b_zero_point": 60, "output_zero_point": 77}
+    want = add(ours, theirs, factors, **zero_points, lo=80, hi=240, dtype=np.uint8)
+    np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize(("case", "target"), RUNS)
+def test_floats_round_once(case: Case, target: str) -> None:
+    x, y = case.planes("float16", "float16")
+    residual = replace(y, halo=Halo(1, 0, 0, 0))
+    rng = np.random.default_rng(0)
+    weights = rng.normal(0, 0.1, (case.inputs, case.outputs // case.groups, *case.kernel)).astype(np.float32)
+    bias = rng.normal(0, 1, case.outputs).astype(np.float32)
+    spec = hconv_transpose2d.HconvTranspose2dSpec(
+        x,
+        y,
+        case.kernel,
+        case.stride,
+        case.dilation,
+        case.pads[:2],
+        FloatEpilogue(low=-1.0, residual=residual),
+        case.groups,
+    )
+    kernel = hconv_transpose2d.build(spec, TARGETS[target], weights, bias)
+    source, other = floats(x), floats(residual, 1)
+    stored = [to_plane(source, x), to_plane(other, residual)]
+    got = run_to_plane(kernel, stored, y, TARGETS[target])
+    values, magnitude = float_reference.conv_transpose2d(
+        source, weights, bias, stride=case.stride, dilation=case.dilation, **case.attributes
+    )
+    wide = other.astype(np.float64)
+    sums = ((values + wide).clip(-1.0), magnitude + np.abs(wide))
+    float_reference.assert_rounded_once(got, sums)
+
+
+def test_every_output_is_written_once() -> None:
+    for case in CASES.values():
+        _, y = case.planes("float16", "float16")
+        geometry = Geometry(case.kernel, case.stride, case.dilation, case.pads[:2])
+        count = np.zeros((y.height, y.width), int)
+        for part in transpose_parts(geometry, y):
+            section = part.section
+            rows = slice(section.offset[0], None, section.step[0])
+            columns = slice(section.offset[1], None, section.step[1])
+            view = count[rows, columns]
+            assert view.shape == (section.rows, section.columns)
+            view += 1
+        assert (count == 1).all()
+
+
+def test_a_halo_that_is_too_small_is_refused() -> None:
+    x, y = Case(4, 4).planes("float16", "float16")
+    assert x.halo == Halo(1, 1, 1, 1)
+    with pytest.raises(ModelError, match="halo is smaller"):
+        hconv_transpose2d.HconvTranspose2dSpec(
+            replace(x, halo=Halo(0, 1, 1, 1)), y, (4, 4), (2, 2), padding=(1, 1)
+        )
+    x, y = Case(4, 4).planes("uint8", "uint8")
+    with pytest.raises(ModelError, match="halo is smaller"):
+        qconv_transpose2d.QConvTranspose2dSpec(replace(x, halo=Halo()), y, (4, 4), (2, 2), pads=(1, 1))
+
+
+def test_weights_of_another_shape_are_refused() -> None:
+    x, y = Case(4, 6).planes("float16", "float16")
+    spec = hconv_transpose2d.HconvTranspose2dSpec(x, y, (4, 4), (2, 2), padding=(1, 1))
+    with pytest.raises(ModelError, match="wrong shape"):
+        hconv_transpose2d.build(spec, NATIVE, np.zeros((6, 4, 4, 4), np.float32))
