@@ -44,6 +44,16 @@ def resolve_build(argument: str) -> BuildConfig:
     )
 
 
+def name_for(name: str, configured: str, dtype: str | None) -> str:
+    """An artifact's name when ``--dtype`` overrides the file: ``…_int8`` becomes ``…_fp16`` and back.
+
+    The vendor's users edit both keys by hand; forgetting one would overwrite the other artifact.
+    """
+    if dtype is None or dtype == configured or not name.endswith(f"_{configured}"):
+        return name
+    return name.removesuffix(configured) + dtype
+
+
 def _bare_model(path: Path) -> BuildConfig:
     if not path.is_file():
         raise ConfigError(f"no model at {path}", hint="vdeploy export NAME writes one")

@@ -38,11 +38,12 @@ def compile_(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Compile a network into an artifact that runs on this CPU as the card would run it."""
-    from vacc_deploy.build_files import resolve_build
+    from vacc_deploy.build_files import name_for, resolve_build
     from vacc_deploy.compiler import CompileOptions, compile_model
 
-    build = resolve_build(config).override(
-        name=name,
+    build = resolve_build(config)
+    build = build.override(
+        name=name or name_for(build.name, build.dtype, dtype),
         dtype=dtype,
         checkpoint=checkpoint,
         dataset=dataset,

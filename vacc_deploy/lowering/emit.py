@@ -107,21 +107,11 @@ class _Emitter:
         return self.param_vars[digest]
 
     def _call_kernel(self, step: Step, function: Any, params: list[Any]) -> None:
-        inputs = []
-        for operand in step.inputs:
-            variable = self.vars[operand.value.name, operand.form]
-            if operand.form is Form.PLAIN and len(operand.value.shape) == 2:
-                variable = self.builder.emit(relax.op.reshape(variable, operand.value.picture_shape))
-            inputs.append(variable)
-        output = step.output
-        layout = self.layout.of(output)
-        shape = layout.shape if isinstance(layout, Plane) else layout.picture_shape
-        result = self.builder.emit(
-            relax.call_tir(function, [*inputs, *params], relax.TensorType(shape, layout.dtype))
+        inputs = [self.vars[operand.value.name, operand.form] for operand in step.inputs]
+        layout = self.layout.of(step.output)
+        self.vars[step.output.value.name, step.output.form] = self.builder.emit(
+            relax.call_tir(function, [*inputs, *params], relax.TensorType(layout.shape, layout.dtype))
         )
-        if output.form is Form.PLAIN and len(output.value.shape) == 2:
-            result = self.builder.emit(relax.op.reshape(result, output.value.shape))
-        self.vars[output.value.name, output.form] = result
 
     def _call_generic(self, step: GenericStep) -> None:
         model = _single_node_model(step)
