@@ -57,7 +57,6 @@ _ALLOWED: dict[tuple[str, str], str] = {
 _PENDING: dict[tuple[str, str], str] = {
     ("vacc_deploy/artifact/reader.py", ".read_text"): "safe_io.read_text",
     ("vacc_deploy/artifact/reader.py", ".read_bytes"): "safe_io.sha256_of",
-    ("vacc_deploy/frontend/load.py", "zipfile.ZipFile"): "safe_io.is_torchscript",
 }
 
 

@@ -10,24 +10,26 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from zipfile import ZipFile
 
 import onnx
 
 from vacc_deploy.errors import ModelError
+from vacc_deploy.safe_io import open_archive
+from vacc_deploy.safe_io.limits import MAX_CHECKPOINT_BYTES
 
 TIME_LIMIT_S = 600
 MEMORY_LIMIT_BYTES = 16 << 30  # address space; torch maps several GB that it never touches
+_METADATA_LIMIT = 1 << 20  # bytes
 _METADATA_NAME = "/extra/vdeploy.json"
 
 
 def stored_inputs(path: Path) -> dict[str, list[int]] | None:
     """Input shapes that ``vdeploy export`` wrote into the archive; None if it did not write it."""
-    with ZipFile(path) as archive:
-        for name in archive.namelist():
-            if name.endswith(_METADATA_NAME) and archive.getinfo(name).file_size < 1 << 20:
+    with open_archive(path, MAX_CHECKPOINT_BYTES) as archive:
+        for name in archive.names:
+            if name.endswith(_METADATA_NAME) and archive.size(name) <= _METADATA_LIMIT:
                 try:
-                    shapes = json.loads(archive.read(name))["inputs"]
+                    shapes = json.loads(archive.read(name, _METADATA_LIMIT))["inputs"]
                     return {str(key): [int(size) for size in shape] for key, shape in shapes.items()}
                 except (ValueError, KeyError, TypeError, AttributeError):
                     return None  # some other tool's file of that name

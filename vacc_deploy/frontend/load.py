@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from vacc_deploy.frontend.fold_batchnorm import fold_batchnorm
 from vacc_deploy.frontend.simplify import normalise, simplify
 from vacc_deploy.frontend.static_modulation import static_modulation
 from vacc_deploy.frontend.static_shapes import set_input_shapes
-from vacc_deploy.safe_io import check_torchscript, read_onnx
+from vacc_deploy.safe_io import check_torchscript, open_source, read_onnx
+from vacc_deploy.safe_io.limits import MAX_MODEL_BYTES
 
 MIN_OPSET = 17
 
@@ -82,6 +82,12 @@ def _require_static(model: ir.Model, where: str) -> None:
         )
 
 
+def is_archive(path: Path) -> bool:
+    """Whether the file is a zip archive, as all that torch writes is and no ONNX file can be."""
+    with open_source(path, MAX_MODEL_BYTES) as (file, _):
+        return bytes(file.read(2)) == b"PK"
+
+
 def load_model(path: Path | str, inputs: Mapping[str, Sequence[int]] | None = None) -> ir.Model:
     """Read a network from an ONNX or TorchScript file.
 
@@ -100,7 +106,7 @@ def load_model(path: Path | str, inputs: Mapping[str, Sequence[int]] | None = No
     path = Path(path)
     if not path.is_file():
         raise FileError("there is no such model file", where=str(path), hint="vdeploy export writes one")
-    if zipfile.is_zipfile(path):  # told by its contents: people call TorchScript .pt, .pth and .onnx
+    if is_archive(path):  # told by its contents: people call TorchScript .pt, .pth and .onnx
         check_torchscript(path)
         from vacc_deploy.frontend.convert_torchscript import convert
 
