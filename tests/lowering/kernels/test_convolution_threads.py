@@ -31,6 +31,7 @@ def main() -> None:
 
     from vacc_deploy.lowering.kernels import hconv2d, hconv_transpose2d, hmatmul, qconv_transpose2d
     from vacc_deploy.lowering.kernels.hconv2d import Hconv2dSpec
+    from vacc_deploy.lowering.kernels.kernel import Kernel
     from vacc_deploy.lowering.plane import Halo, Plane
 
     def plane(channels: int, height: int, width: int, dtype: str = "float16") -> Plane:
@@ -39,44 +40,25 @@ def main() -> None:
     def filters(*shape: int) -> np.ndarray:
         return np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)
 
-    same, odd = {"kernel": (3, 3), "padding": (1, 1)}, (25, 27)
-    x, deep = plane(40, *odd), plane(40, *odd, "uint8")
-    doubled = plane(33, 50, 54)
-    codes_out = plane(33, 50, 54, "uint8")
-    vector = Plane(2, 200, 1, 1, "float16", Halo())
+    odd = (25, 27)
+    x, deep, vector = plane(40, *odd), plane(40, *odd, "uint8"), Plane(2, 200, 1, 1, "float16", Halo())
+
+    def convolution(channels: int, size: int, groups: int = 1) -> Kernel:
+        spec = Hconv2dSpec(x, plane(channels, *odd), (size, size), padding=(size // 2,) * 2, groups=groups)
+        return hconv2d.build(spec, NATIVE, filters(channels, 40 // groups, size, size))
+
+    doubled, codes_out = plane(33, 50, 54), plane(33, 50, 54, "uint8")
+    transposed = hconv_transpose2d.HconvTranspose2dSpec(x, doubled, (4, 4), (2, 2), padding=(1, 1))
+    of_codes = qconv_transpose2d.QConvTranspose2dSpec(deep, codes_out, (4, 4), (2, 2), pads=(1, 1))
+    integers, scales = (filters(40, 33, 4, 4) * 200).astype(np.int8), np.full(33, 0.01, np.float32)
     kernels = {
-        "direct": (x, hconv2d.build(Hconv2dSpec(x, plane(70, *odd), (1, 1)), NATIVE, filters(70, 40, 1, 1))),
-        "winograd": (
-            x,
-            hconv2d.build(Hconv2dSpec(x, plane(33, *odd), **same), NATIVE, filters(33, 40, 3, 3)),
-        ),
-        "dot": (x, hconv2d.build(Hconv2dSpec(x, plane(3, *odd), **same), NATIVE, filters(3, 40, 3, 3))),
-        "depthwise": (
-            x,
-            hconv2d.build(Hconv2dSpec(x, x, groups=40, **same), NATIVE, filters(40, 1, 3, 3)),
-        ),
-        "transpose": (
-            x,
-            hconv_transpose2d.build(
-                hconv_transpose2d.HconvTranspose2dSpec(x, doubled, (4, 4), (2, 2), padding=(1, 1)),
-                NATIVE,
-                filters(40, 33, 4, 4),
-            ),
-        ),
-        "codes": (
-            deep,
-            qconv_transpose2d.build(
-                qconv_transpose2d.QConvTranspose2dSpec(deep, codes_out, (4, 4), (2, 2), pads=(1, 1)),
-                NATIVE,
-                (filters(40, 33, 4, 4) * 200).astype(np.int8),
-                None,
-                np.full(33, 0.01, np.float32),
-            ),
-        ),
-        "matmul": (
-            vector,
-            hmatmul.build(hmatmul.HmatmulSpec(vector, vector), NATIVE, filters(200, 200)),
-        ),
+        "direct": (x, convolution(70, 1)),
+        "winograd": (x, convolution(33, 3)),
+        "dot": (x, convolution(3, 3)),
+        "depthwise": (x, convolution(40, 3, 40)),
+        "transpose": (x, hconv_transpose2d.build(transposed, NATIVE, filters(40, 33, 4, 4))),
+        "codes": (deep, qconv_transpose2d.build(of_codes, NATIVE, integers, None, scales)),
+        "matmul": (vector, hmatmul.build(hmatmul.HmatmulSpec(vector, vector), NATIVE, filters(200, 200))),
     }
     outputs = {
         "direct": plane(70, *odd),
