@@ -12,6 +12,9 @@ and the residual objective are those of the paper; Adam with a cosine schedule a
 replaces its SGD because minutes, not hours, are available.  What is stored is the exponential moving
 average of the weights, rounded to float16.  The number of steps depends on the machine's speed, so
 the seed makes the sequence of patches repeatable, not the bytes of the result: give --steps for that.
+
+The shipped weights are the result of 5497 steps, 40 minutes on one core that was shared: luma PSNR over
+bicubic at scale 2, astronaut 30.37 -> 33.86 dB (+3.49), coffee 29.26 -> 31.76 dB (+2.49).
 """
 
 from __future__ import annotations
