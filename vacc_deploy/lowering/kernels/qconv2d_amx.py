@@ -120,21 +120,50 @@ class _Place:
     half: Expr
 
 
-class _Amx:
-    """The arguments of one kernel and the loops over them."""
+def weights_argument(name: str, spec: QConv2dSpec, blocking: Blocking) -> Buffer:
+    """Declares the weights that `pack_amx` packs."""
+    groups = channel_tiles_of(spec) // blocking.channel_tiles
+    window = (spec.source.blocks, spec.kernel[0], blocking.segments)
+    return argument(name, (groups, *window, blocking.channel_tiles, ROWS, ROW_BYTES), "int8")
 
-    def __init__(self, spec: QConv2dSpec, target: Target, blocking: Blocking) -> None:
-        self.spec, self.blocking, self.simd = spec, blocking, simd_of(target)
+
+@dataclass(frozen=True, slots=True)
+class Buffers:
+    """What one convolution works on."""
+
+    source: PlaneBuffer
+    weights: Buffer
+    bias: Buffer
+    epilogue: EpilogueWriter
+    target: PlaneBuffer
+
+
+class AmxConvolution:
+    """The loops of one convolution; `spec.target` is its size, `buffers` say where outputs lie."""
+
+    def __init__(self, spec: QConv2dSpec, blocking: Blocking, buffers: Buffers) -> None:
+        self.spec, self.blocking = spec, blocking
         self.vectors = channel_tiles_of(spec)
-        self.source = plane_argument("source", spec.source)
-        residual = residual_argument(spec.epilogue)
+        self.source, self.weights, self.bias = buffers.source, buffers.weights, buffers.bias
+        self.epilogue, self.target = buffers.epilogue, buffers.target
+
+    def emit(self, make_tiles: TileFactory) -> None:
+        """Appends the parallel loop."""
+        out, blocking = self.spec.target, self.blocking
         groups = self.vectors // blocking.channel_tiles
-        window = (spec.source.blocks, spec.kernel[0], blocking.segments)
-        shape = (groups, *window, blocking.channel_tiles, ROWS, ROW_BYTES)
-        self.weights: Buffer = argument("weights", shape, "int8")
-        self.bias: Buffer = argument("bias", (self.vectors * _LANES,), "int32")
-        self.epilogue = EpilogueWriter(self.simd, spec.epilogue, self.vectors * _LANES, residual)
-        self.target: PlaneBuffer = plane_argument("target", spec.target)
+        heavy = self.vectors * _LANES * self.spec.source.channels * self.spec.taps > 1024 * 1024
+        sizes = [d for d in (8, 4, 2, 1) if out.height % d == 0 and (d * blocking.blocks <= 8 or d == 1)]
+        rows = next(d for d in sizes if out.height // d >= 4 or d == 1)
+        strips = out.height // rows
+        if heavy:
+            with T.parallel(0, groups * out.batch * strips) as i:
+                group, place = T.floordiv(i, out.batch * strips), T.floormod(i, out.batch * strips)
+                first = T.floormod(place, strips) * rows
+                self.strip(make_tiles, T.floordiv(place, strips), first, rows, group)
+        else:
+            with T.parallel(0, out.batch * strips) as i:
+                first = T.floormod(i, strips) * rows
+                self.strip(make_tiles, T.floordiv(i, strips), first, rows, None)
 
     def strip(self, make_tiles: TileFactory, n: Expr, first: Expr, rows: int, group: Expr | None) -> None:
         """`rows` output rows from row `first` of one channel group, or of one after the other (None)."""
@@ -281,27 +310,20 @@ def emit_amx(
 
     `make_tiles` is `EmulatedTiles` in tests on machines without AMX.
     """
-    out = spec.target
+    out, simd = spec.target, simd_of(target)
+    channels = channel_tiles_of(spec) * _LANES
     with kernel_function("qconv2d_amx") as function:
-        kernel = _Amx(spec, target, blocking)
-        groups = kernel.vectors // blocking.channel_tiles
-        heavy = kernel.vectors * _LANES * spec.source.channels * spec.taps > 1024 * 1024
-        sizes = [d for d in (8, 4, 2, 1) if out.height % d == 0 and (d * blocking.blocks <= 8 or d == 1)]
-        rows = next(d for d in sizes if out.height // d >= 4 or d == 1)
-        strips = out.height // rows
-        if heavy:
-            with T.parallel(0, groups * out.batch * strips) as i:
-                group, place = T.floordiv(i, out.batch * strips), T.floormod(i, out.batch * strips)
-                first = T.floormod(place, strips) * rows
-                kernel.strip(make_tiles, T.floordiv(place, strips), first, rows, group)
-        else:
-            with T.parallel(0, out.batch * strips) as i:
-                first = T.floormod(i, strips) * rows
-                kernel.strip(make_tiles, T.floordiv(i, strips), first, rows, None)
+        source = plane_argument("source", spec.source)
+        residual = residual_argument(spec.epilogue)
+        weights = weights_argument("weights", spec, blocking)
+        bias = argument("bias", (channels,), "int32")
+        epilogue = EpilogueWriter(simd, spec.epilogue, channels, residual)
+        result = plane_argument("target", spec.target)
+        AmxConvolution(spec, blocking, Buffers(source, weights, bias, epilogue, result)).emit(make_tiles)
         with T.parallel(0, out.batch * out.height) as i:
             n, y = T.floordiv(i, out.height), T.floormod(i, out.height)
-            fill_unused_channels(kernel.target, spec.epilogue, kernel.simd, n, y)
+            fill_unused_channels(result, spec.epilogue, simd, n, y)
             for block in range(out.blocks):
-                write_side_halo(kernel.target, n, block, y)
-        write_end_halo(kernel.target)
+                write_side_halo(result, n, block, y)
+        write_end_halo(result)
     return function.get()
