@@ -84,8 +84,8 @@ def use_network(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
 def build_stream(vdsp_json: Path, use_network: Callable[[Any], None]) -> Callable[..., Bench]:
     """Build the stream that all super-resolution scripts build."""
 
-    def build(network: FakeNetwork | None = None, op_name: str = "") -> Bench:
-        network = network or FakeNetwork()
+    def build(op_name: str = "", delay_s: float = 0.0) -> Bench:
+        network = FakeNetwork(delay_s)
         use_network(network)
         model = vsx.Model("deploy_weights/fake/mod", 1)
         fusion_op = vsx.Operator.load_ops_from_json_file(str(vdsp_json))[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import tracemalloc
@@ -145,9 +146,7 @@ def test_submitting_everything_before_reading_does_not_hang(
 
 
 def test_a_slow_stream_holds_the_producer_back(build_stream: Build, make_picture: Picture) -> None:
-    from conftest import FakeNetwork  # type: ignore[import-not-found]
-
-    bench = build_stream(FakeNetwork(delay_s=0.05))
+    bench = build_stream(delay_s=0.05)
     start = time.perf_counter()
     for value in range(9):  # one is computed, four wait
         bench.stream.run_async([make_picture(value)])
@@ -192,9 +191,7 @@ def test_a_slow_reader_holds_the_producer_back(build_stream: Build, make_picture
 
 
 def test_attributes_act_on_later_requests_only(build_stream: Build, make_picture: Picture) -> None:
-    from conftest import FakeNetwork
-
-    bench = build_stream(FakeNetwork(delay_s=0.02))
+    bench = build_stream(delay_s=0.02)
     bgr = np.stack([np.full((4, 6), value, np.uint8) for value in (1, 2, 3)])
     image = vsx.create_image(bgr, vsx.ImageFormat.RGB_PLANAR, 6, 4, 0)
     bench.stream.run_async([image])
@@ -305,3 +302,33 @@ def test_ten_thousand_pictures_from_four_producers_in_flat_memory(build_stream: 
     assert len(pairs) == 10_000
     assert all(received == submitted + 1 for submitted, received in pairs)
     assert peak_bytes < 4 << 20  # 10 000 results of 1 kB kept would be more
+
+
+RUN_TIME_PARAMETERS: dict[str, tuple[str, str, tuple[int, ...], np.ndarray]] = {
+    "letterbox": (
+        "FUSION_OP_RGB_LETTERBOX_CVTCOLOR_NORM_TENSOR_EXT",
+        "rgb_letterbox_ext",
+        (3, 4, 0, 0, 1, 2),
+        np.array([127, 9, 9, 9, 127, 127]),
+    ),
+    "crop and resize": (
+        "FUSION_OP_RGB_RESIZE_CVTCOLOR_CROP_NORM_TENSOR",
+        "crop_resize_ext",
+        (5, 2, 12, 8),
+        np.array([9, 9, 9, 9, 9, 9]),
+    ),
+}
+
+
+@pytest.mark.parametrize(("op", "key", "value", "row"), RUN_TIME_PARAMETERS.values(), ids=RUN_TIME_PARAMETERS)
+def test_run_time_parameters_are_taken_per_item(
+    vdsp_json: Any, build_stream: Build, make_picture: Picture, op: str, key: str, value: Any, row: np.ndarray
+) -> None:
+    config = {"NormaType": "EQUAL", "Padding": [127, 127, 127], "ResizeWidth": 6, "ResizeHeight": 4}
+    vdsp_json.write_text(json.dumps({"OpType": op, "OpConfig": {**config, "CropX": 0, "CropY": 0}}))
+    stream = build_stream().stream
+    results = stream.run_sync([make_picture(8), make_picture(9)], {key: [value, value]})
+    assert (vsx.as_numpy(results[0][0])[0, 0, 0] == np.where(row == 9, 9, 128)).all()
+    with pytest.raises(RunError, match=f"{key} has 1 entries for 2 items"):
+        stream.run_sync([make_picture(8), make_picture(9)], {key: [value]})
+    finish(stream)

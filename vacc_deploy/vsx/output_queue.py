@@ -91,6 +91,4 @@ def nobody_can_submit(waiting: set[int]) -> bool:
     main = threading.main_thread()
     if main.is_alive():
         return False
-    return all(
-        thread.daemon or thread is main or thread.ident in waiting for thread in threading.enumerate()
-    )
+    return all(thread.daemon or thread is main or thread.ident in waiting for thread in threading.enumerate())

@@ -28,6 +28,8 @@ _QUEUE_SIZE = 4  # requests that wait before run_async holds its caller back
 _UNREAD_LIMIT = 64  # results that a reading thread may be behind before run_async waits for it
 
 _LETTERBOX = "rgb_letterbox_ext"
+_CROP_RESIZE = "crop_resize_ext"
+_CROP_RESIZE_FIELDS = ("crop_x", "crop_y", "resize_width", "resize_height")
 _DYNAMIC_SHAPES = "dynamic_model_input_shapes"
 
 
@@ -94,6 +96,7 @@ class Stream:
         Args:
             items: The batch.
             params: ``rgb_letterbox_ext``: per item (width, height, top, bottom, left, right).
+                ``crop_resize_ext``: per item (x, y, width, height): where to crop, to what size to resize.
                 ``dynamic_model_input_shapes``: per item the shapes of the inputs.
 
         Raises:
@@ -160,15 +163,16 @@ class Stream:
         params = dict(params or {})
         for shapes in params.pop(_DYNAMIC_SHAPES, []):
             model.set_input_shape(shapes)
-        boxes = params.pop(_LETTERBOX, None)
+        boxes = _per_item(params, _LETTERBOX, len(items))
+        windows = _per_item(params, _CROP_RESIZE, len(items))
         if params:
             raise UnsupportedError(f"run-time parameter {sorted(params)[0]!r} is not emulated")
-        if boxes is not None and len(boxes) != len(items):
-            raise RunError(f"{_LETTERBOX} has {len(boxes)} entries for {len(items)} items")
         ops = [operator.snapshot() for operator in self._graph.vdsp_operators()]
         overrides: list[dict[str, Any]] = [{"ops": ops} for _ in items]
-        for entry, box in zip(overrides, boxes or (), strict=False):
+        for entry, box in zip(overrides, boxes, strict=False):
             entry[_LETTERBOX] = box
+        for entry, window in zip(overrides, windows, strict=False):
+            entry.update(zip(_CROP_RESIZE_FIELDS, window, strict=True))
         return [_to_item(item, model.input_shape) for item in items], overrides
 
 
@@ -199,6 +203,16 @@ def _to_item(item: Any, shapes: Sequence[Sequence[int]]) -> Item:
         untile(array, shapes[index]) if is_tiled_shape(array.shape) and len(shapes[index]) == 4 else array
         for index, array in enumerate(arrays)
     ]
+
+
+def _per_item(params: dict[str, Any], key: str, items: int) -> Sequence[Any]:
+    """Take a parameter that has one entry per item out of `params`; empty where it is absent."""
+    if key not in params:
+        return ()
+    entries: Sequence[Any] = params.pop(key)
+    if len(entries) != items:
+        raise RunError(f"{key} has {len(entries)} entries for {items} items")
+    return entries
 
 
 def _declared_shape(infos: Any) -> tuple[int, ...] | None:
