@@ -23,6 +23,7 @@ from vacc_deploy.config import BuildConfig
 from vacc_deploy.cpu import cpu_count, cpu_features
 from vacc_deploy.data import open_dataset
 from vacc_deploy.frontend import load_model
+from vacc_deploy.frontend.extra_ops import append_softmax
 from vacc_deploy.lowering.pipeline import Lowered, lower
 from vacc_deploy.lowering.target import Target, resolve_target
 from vacc_deploy.quantize.calibrate import calibrate
@@ -86,6 +87,8 @@ def compile_model(
 
     with clock.stage("frontend"):
         model = load_model(config.checkpoint, config.inputs or None)
+        if config.extra_ops is not None and config.extra_ops.type == "softmax":
+            append_softmax(model)
     table: CalibrationTable | None = None
     final = model
     if config.dtype == "int8":
