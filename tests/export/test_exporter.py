@@ -14,6 +14,7 @@ from torch import nn
 
 from vacc_deploy.cli.app import main
 from vacc_deploy.errors import ConfigError, ModelError
+from vacc_deploy.evaluate import get_protocol
 from vacc_deploy.export.complexity import measure
 from vacc_deploy.export.exporter import export_model
 from vacc_deploy.export.proof import compare
@@ -218,3 +219,8 @@ def test_shipped_recipe_exports_at_another_size(stem: str, tmp_path: Path) -> No
     scale = 2 if stem == "lesrcnn_x2" else 1
     shape = [dim.dim_value for dim in output.type.tensor_type.shape.dim]
     assert shape[2:] == [24 * scale, 16 * scale]
+
+
+@pytest.mark.parametrize("found", shipped_recipes(), ids=lambda item: item.stem)
+def test_recipe_names_a_protocol_that_exists(found: Recipe) -> None:
+    assert get_protocol(found.protocol, found.preprocess, found.postprocess)

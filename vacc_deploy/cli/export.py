@@ -75,6 +75,6 @@ def _print_result(result: ExportResult) -> None:
     }
     for difference in result.differences:
         path = result.files[difference.form]
-        measured = f"max |difference from PyTorch| {difference.max_abs:.1e} on {difference.output_range:.3g}"
-        fields[difference.form] = f"{path}  ✓ {measured}"
+        measured = f"max |difference from PyTorch| {difference.max_abs:.1e}"
+        fields[difference.form] = f"{path}  ✓ {measured}, outputs span {difference.output_range:.3g}"
     print_fields(fields)
