@@ -6,24 +6,27 @@ in int8 is decided by the table alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.errors import DataError
-from vacc_deploy.quantize.calibrators import Range, choose_range
-from vacc_deploy.quantize.calibrators.mse import squared_error
+from vacc_deploy.quantize.calibrators import choose_range
+from vacc_deploy.quantize.crops import CropKeeper
 from vacc_deploy.quantize.digest import model_digest
 from vacc_deploy.quantize.histogram import Histogram
+from vacc_deploy.quantize.improve import improve
 from vacc_deploy.quantize.layers import Layer, find_layers
 from vacc_deploy.quantize.observe import Observer
-from vacc_deploy.quantize.settings import CalibrationSettings
+from vacc_deploy.quantize.settings import CalibrationSettings, Precision
 from vacc_deploy.quantize.table import CalibrationTable, LayerEntry, TensorEntry
+from vacc_deploy.quantize.tensor_entry import make_entry
 
 Array = npt.NDArray[Any]
+_SMALL_SHARE = 0.01
+
 Progress = Callable[[int, str], None]  # pictures done, what is going on
 
 
@@ -124,19 +127,26 @@ def calibrate(
     settings = settings or CalibrationSettings()
     layers = find_layers(model)
     observer = Observer(model, observed_tensors(model, layers), threads=settings.threads)
-    histograms, count = collect_histograms(observer, dataset, progress)
-    pictures = picture_tensors(model, layers) if settings.protect_images else frozenset()
+    expected = len(dataset) if isinstance(dataset, Sized) else None
+    crops = CropKeeper(model, layers, budget_macs=settings.budget_macs, expected=expected)
+    histograms, count = collect_histograms(observer, crops(dataset), progress)
+    pictures: frozenset[str] = picture_tensors(model, layers) if settings.protect_images else frozenset()
     tensors = {
         name: choose_entry(histogram, settings, is_picture=name in pictures)
         for name, histogram in histograms.items()
     }
-    return CalibrationTable(
+    table = CalibrationTable(
         model_digest=model_digest(model),
         pictures=count,
         settings=settings_to_json(settings),
         tensors=tensors,
-        layers={layer.name: layer_entry(layer, settings) for layer in layers},
+        layers=layer_entries(layers, settings, pictures),
     )
+    if settings.mode != "auto" and not settings.correct_channels:
+        return table
+    if progress:
+        progress(count, "choosing thresholds and correcting channels")
+    return improve(model, table, histograms, settings, crops.kept, keep_ranges=pictures)
 
 
 def choose_entry(histogram: Histogram, settings: CalibrationSettings, *, is_picture: bool) -> TensorEntry:
@@ -146,33 +156,34 @@ def choose_entry(histogram: Histogram, settings: CalibrationSettings, *, is_pict
     if is_picture:
         mode, note = "max", "holds a picture: never clipped"
     parameter = settings.calibrate_range if mode == "percentile" else None
-    return make_entry(
-        histogram, choose_range(mode, histogram, settings.scheme, parameter), mode, note, settings
-    )
+    kept = choose_range(mode, histogram, settings.scheme, parameter)
+    return make_entry(histogram, kept, mode, note, settings.scheme)
 
 
-def make_entry(
-    histogram: Histogram, kept: Range, method: str, note: str, settings: CalibrationSettings
-) -> TensorEntry:
-    """The entry of a tensor that keeps `kept`, with what that costs by its histogram."""
-    beyond = (histogram.centres > kept.high) | (histogram.centres < kept.low)
-    clipped = float(histogram.counts[beyond].sum()) / max(histogram.total, 1)
-    power = float(np.sum(np.square(histogram.centres) * histogram.counts)) / max(histogram.total, 1)
-    error = squared_error(histogram, kept, settings.scheme)
-    sqnr_db = 10 * np.log10(power / error) if power > 0 and error > 0 else 0.0
-    return TensorEntry(
-        kept.low, kept.high, method, histogram.minimum, histogram.maximum, clipped, float(sqnr_db), note
-    )
+def layer_entries(
+    layers: list[Layer], settings: CalibrationSettings, pictures: frozenset[str]
+) -> dict[str, LayerEntry]:
+    """The table's layers before any search: unsupported, chosen by the user, or int8.
 
-
-def layer_entry(layer: Layer, settings: CalibrationSettings) -> LayerEntry:
-    """The table's entry for one layer before any search: unsupported, chosen by the user, or int8."""
-    if layer.why_float is not None:
-        return LayerEntry(layer.op_type, "fp16", f"unsupported: {layer.why_float}", layer.macs)
-    choice = settings.choices.get(layer.name)
-    if choice is not None:
-        return LayerEntry(layer.op_type, choice.precision, choice.why, layer.macs)
-    return LayerEntry(layer.op_type, "int8", "default", layer.macs)
+    With pictures protected, a convolution that reads or makes one and costs less than 1 % of the
+    multiply-accumulates stays in fp16: eight bits of the picture itself are what costs most.
+    """
+    total = max(sum(layer.macs for layer in layers), 1)
+    entries = {}
+    for layer in layers:
+        precision: Precision
+        choice = settings.choices.get(layer.name)
+        share = layer.macs / total
+        if layer.why_float is not None:
+            precision, why = "fp16", f"unsupported: {layer.why_float}"
+        elif choice is not None:
+            precision, why = choice.precision, choice.why
+        elif layer.kind == "mac" and share < _SMALL_SHARE and pictures & {*layer.inputs, layer.output}:
+            precision, why = "fp16", f"picture: reads or makes one, and is {100 * share:.2f} % of the MACs"
+        else:
+            precision, why = "int8", "default"
+        entries[layer.name] = LayerEntry(layer.op_type, precision, why, layer.macs)
+    return entries
 
 
 def settings_to_json(settings: CalibrationSettings) -> dict[str, Any]:
@@ -185,6 +196,6 @@ def settings_to_json(settings: CalibrationSettings) -> dict[str, Any]:
         "mode": settings.mode,
         "calibrate_range": settings.calibrate_range,
         "protect_images": settings.protect_images,
-        "correct_bias": settings.correct_bias,
+        "correct_channels": settings.correct_channels,
         "equalize": settings.equalize,
     }

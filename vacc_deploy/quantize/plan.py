@@ -68,7 +68,7 @@ def make_plan(
     for layer in layers:
         for name in layer.inputs:
             root.setdefault(name, name)
-        moved = layer.kind == "movement" and layer.name not in why
-        root[layer.output] = root[layer.inputs[0]] if moved else layer.output
+        # In float, too: the values are the same, and calibration has seen them before they moved only.
+        root[layer.output] = root[layer.inputs[0]] if layer.kind == "movement" else layer.output
     int8 = frozenset(layer.name for layer in layers if layer.name not in why)
     return Plan(int8, frozenset(wanted), why, root)

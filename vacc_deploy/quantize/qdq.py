@@ -144,6 +144,7 @@ class _Writer:
                 self.params(layer.inputs[0]),
                 method=self.table.settings["weight_scale"],
                 per_channel=bool(self.table.settings["per_channel"]),
+                gain=entry.gain,
                 bias_shift=entry.bias_shift,
             )
             self._replace_weights(layer, weight)

@@ -58,6 +58,7 @@ def quantize_weights(
     *,
     method: WeightScale,
     per_channel: bool,
+    gain: Sequence[float] = (),
     bias_shift: Sequence[float] = (),
 ) -> QuantizedWeight:
     """Weight and bias of a Conv, ConvTranspose, MatMul or Gemm with constant weights.
@@ -70,7 +71,8 @@ def quantize_weights(
         x: Scale of its input.
         method: Rule for weight scales.
         per_channel: One scale per output channel.
-        bias_shift: Correction added to the bias, per output channel.
+        gain: Factor on weight and bias, per output channel.
+        bias_shift: Added to the bias after that, per output channel.
 
     Raises:
         ModelError: A weight is not finite.
@@ -83,6 +85,12 @@ def quantize_weights(
             raise ModelError("a weight is not finite", where=node.name, hint="check the checkpoint for NaN")
     axis = output_axis(node)
     groups = node.attributes.get_int("group", 1) or 1
+    if len(gain) and not (node.op_type == "ConvTranspose" and groups > 1):
+        factors = np.asarray(gain, np.float64)
+        weight = (weight * factors.reshape([-1 if a == axis else 1 for a in range(weight.ndim)])).astype(
+            np.float32
+        )
+        real_bias = None if real_bias is None else np.broadcast_to(real_bias, factors.shape) * factors
     channel_major = _group_channels_first(weight, groups) if node.op_type == "ConvTranspose" else weight
     scales = weight_scales(
         channel_major, 0 if node.op_type == "ConvTranspose" else axis, method=method, per_channel=per_channel

@@ -32,12 +32,13 @@ class CalibrationSettings:
         weight_scale: Rule for weight scales.
         calibrate_range: The calibrator's parameter: the fraction that ``percentile`` keeps.
         choices: Layers whose precision is given, by name.
-        protect_images: Never clip a tensor that holds a picture.
+        protect_images: Never clip a tensor that holds a picture, and keep small layers around it in fp16.
         coded_outputs: Round the network's outputs to int8 codes too. The card's published VDSR figure
             (30.24 dB) is met without (30.26) and missed with it (30.18), so this is off.
-        correct_bias: Shift biases by the mean error of each channel, where that helps.
+        correct_channels: Correct mean and size of each channel, where that helps.
         equalize: Balance channel ranges between consecutive convolutions.
         threads: Threads of the float passes.
+        budget_macs: How many multiply-accumulates a float pass over the walk's crops may cost.
     """
 
     mode: str = "auto"
@@ -48,9 +49,10 @@ class CalibrationSettings:
     choices: Mapping[str, LayerChoice] = field(default_factory=dict)
     protect_images: bool = True
     coded_outputs: bool = False
-    correct_bias: bool = True
+    correct_channels: bool = True
     equalize: bool = False
     threads: int = 2
+    budget_macs: float = 15e9
 
     def __post_init__(self) -> None:
         if self.mode != "auto" and self.mode not in CALIBRATORS:
@@ -84,7 +86,7 @@ class CalibrationSettings:
             calibrate_range=calibrate_range,
             choices=choices or {},
             protect_images=False,
-            correct_bias=False,
+            correct_channels=False,
             equalize=False,
             threads=threads,
         )

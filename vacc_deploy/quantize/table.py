@@ -90,7 +90,8 @@ class LayerEntry:
         macs: Multiply-accumulates.
         cost_db: What int8 of this layer alone costs, dB, where it was measured.
         gain_db: What fp16 of this layer alone wins back in place, dB, where it was measured.
-        bias_shift: Correction added to the bias, per output channel.
+        gain: Factor on the weights and bias, per output channel: undoes what rounding shrinks.
+        bias_shift: Added to the bias after that, per output channel.
     """
 
     op_type: str
@@ -99,6 +100,7 @@ class LayerEntry:
     macs: int = 0
     cost_db: float | None = None
     gain_db: float | None = None
+    gain: tuple[float, ...] = ()
     bias_shift: tuple[float, ...] = ()
 
 
@@ -225,8 +227,9 @@ def _layer_to_json(entry: LayerEntry) -> dict[str, Any]:
     for key, value in (("cost_db", entry.cost_db), ("gain_db", entry.gain_db)):
         if value is not None:
             data[key] = round(value, 4)
-    if entry.bias_shift:
-        data["bias_shift"] = [write_number(v) for v in entry.bias_shift]
+    for key, values in (("gain", entry.gain), ("bias_shift", entry.bias_shift)):
+        if values:
+            data[key] = [write_number(v) for v in values]
     return data
 
 
@@ -240,5 +243,6 @@ def _layer_from_json(data: dict[str, Any], where: str) -> LayerEntry:
         macs=int(data["macs"]),
         cost_db=None if "cost_db" not in data else float(data["cost_db"]),
         gain_db=None if "gain_db" not in data else float(data["gain_db"]),
+        gain=tuple(read_number(v, where) for v in data.get("gain", [])),
         bias_shift=tuple(read_number(v, where) for v in data.get("bias_shift", [])),
     )

@@ -1,0 +1,99 @@
+"""The threshold of a tensor by what it does to the layer that reads it.
+
+Every calibrator proposes a range; the one whose quantised layer comes closest to the float layer's
+result wins. The first int8 reader in graph order judges. Tensors that hold a picture keep their
+extremes, and proposals within 2 % of one another count as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vacc_deploy.quantize.calibrators import Range, choose_range
+from vacc_deploy.quantize.calibrators.registry import Scheme
+from vacc_deploy.quantize.histogram import Histogram
+from vacc_deploy.quantize.layers import Layer
+from vacc_deploy.quantize.side_by_side import Batch, SideBySide, Step, activate
+from vacc_deploy.quantize.table import TensorEntry
+
+Array = npt.NDArray[Any]
+MakeEntry = Callable[[Histogram, Range, str, str], TensorEntry]
+
+_JUDGES = 2  # pictures that judge
+_CANDIDATES: tuple[tuple[str, float | None, str], ...] = (
+    ("mse", None, "mse"),
+    ("percentile", 0.9999, "percentile 0.9999"),
+    ("percentile", 0.99999, "percentile 0.99999"),
+    ("kl_divergence", None, "kl_divergence"),
+    ("max", None, "max"),
+)
+
+
+def proposals(histogram: Histogram, scheme: Scheme) -> list[tuple[str, Range]]:
+    """The different ranges that the calibrators propose, with their names."""
+    ranges: list[tuple[str, Range]] = []
+    for mode, parameter, label in _CANDIDATES:
+        kept = choose_range(mode, histogram, scheme, parameter)
+        span = kept.high - kept.low
+        if span > 0 and not any(_alike(kept, other, span) for _, other in ranges):
+            ranges.append((label, kept))
+    return ranges
+
+
+def _alike(a: Range, b: Range, span: float) -> bool:
+    return abs(a.low - b.low) < 0.02 * span and abs(a.high - b.high) < 0.02 * span
+
+
+def choose_step(
+    walk: SideBySide,
+    step: Step,
+    histograms: Mapping[str, Histogram],
+    settled: set[str],
+    make_entry: MakeEntry,
+) -> None:
+    """Choose the thresholds of the tensors that one int8 layer is the first to read.
+
+    Args:
+        walk: The walk; its table receives the choice.
+        step: The layer.
+        histograms: By tensor.
+        settled: Tensors already chosen or not to be touched; grows.
+        make_entry: Makes a table entry from a histogram, a range, a method and a note.
+    """
+    if not step.int8:
+        return
+    for name in step.layer.inputs:
+        root = walk.plan.root.get(name, name)
+        if root in settled or root not in histograms or name not in walk.plan.quantized:
+            continue
+        settled.add(root)
+        options = proposals(histograms[root], walk.table.settings["scheme"])
+        if len(options) < 2:
+            continue
+        original = walk.table
+        errors = []
+        for label, kept in options:
+            entry = make_entry(histograms[root], kept, label, "")
+            walk.table = replace(original, tensors={**original.tensors, root: entry})
+            errors.append(_error(walk, step.layer, step.reference))
+        order = np.argsort(errors, kind="stable")
+        best, second = options[order[0]], options[order[1]]
+        ratio_db = 10 * np.log10(max(errors[order[1]], 1e-30) / max(errors[order[0]], 1e-30))
+        note = f"least error of {step.layer.name}; {second[0]} is {ratio_db:.2f} dB worse"
+        entry = make_entry(histograms[root], best[1], best[0], note)
+        walk.table = replace(original, tensors={**original.tensors, root: entry})
+
+
+def _error(walk: SideBySide, layer: Layer, reference: Batch) -> float:
+    """Squared error of the layer's result with the walk's present table, on the judging pictures."""
+    inputs = walk.inputs_of(layer, limit=_JUDGES)
+    results = walk.run_quantized(layer, inputs)
+    return sum(
+        float(np.square(activate(layer, got) - activate(layer, expected), dtype=np.float64).sum())
+        for expected, got in zip(reference, results, strict=False)
+    )

@@ -1,0 +1,119 @@
+"""Channel correction: give every channel of an int8 layer the mean and the size that it has in float.
+
+Rounding shifts the mean of a convolution's channels and, where many values are small against a step,
+shrinks them; over a deep network both add up, tint the picture and take detail away. A gain and a
+shift per output channel, the least-squares fit of the float result by the quantised one, go into the
+weights' scales and the bias and cost nothing at run time. They are measured layer by layer with all
+earlier corrections in place, and kept only where they lower the error on pictures that they were not
+measured on.
+
+The shift alone is the empirical bias correction of Banner et al. 2018 and Nagel et al. 2019.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vacc_deploy.quantize.side_by_side import SideBySide, Step
+
+Array = npt.NDArray[Any]
+
+_LARGEST_GAIN = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Sums per channel over positions: of the float result y, the quantised result z, and products."""
+
+    count: float
+    y: Array
+    z: Array
+    yy: Array
+    yz: Array
+    zz: Array
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(
+            self.count + other.count,
+            self.y + other.y,
+            self.z + other.z,
+            self.yy + other.yy,
+            self.yz + other.yz,
+            self.zz + other.zz,
+        )
+
+    def fit(self) -> tuple[Array, Array]:
+        """Gain and shift, (channels,) each, with the least squared error of ``gain·z + shift`` against y."""
+        mean_y, mean_z = self.y / self.count, self.z / self.count
+        covariance = self.yz / self.count - mean_y * mean_z
+        variance = self.zz / self.count - mean_z * mean_z
+        alive = variance > 1e-12 * (self.zz / self.count + 1e-30)
+        gain = np.where(alive, covariance / np.where(alive, variance, 1.0), 1.0)
+        gain = np.clip(gain, 1 / _LARGEST_GAIN, _LARGEST_GAIN)
+        return gain, mean_y - gain * mean_z
+
+    def error(self, gain: Array | float, shift: Array | float) -> float:
+        """Σ (y − gain·z − shift)² over all channels and positions."""
+        total = (
+            self.yy
+            + gain * gain * self.zz
+            + self.count * shift * shift
+            - 2 * gain * self.yz
+            - 2 * shift * self.y
+            + 2 * gain * shift * self.z
+        )
+        return float(np.sum(total))
+
+
+def moments(reference: Array, result: Array, axis: int) -> Moments:
+    """The moments of one picture's float and quantised results, channels on `axis`."""
+    y = np.moveaxis(reference, axis, 0).reshape(reference.shape[axis], -1).astype(np.float64)
+    z = np.moveaxis(result, axis, 0).reshape(result.shape[axis], -1).astype(np.float64)
+    ones = np.ones(y.shape[1])
+    product = np.einsum("cp,cp->c", y, z)
+    return Moments(
+        y.shape[1], y @ ones, z @ ones, np.einsum("cp,cp->c", y, y), product, np.einsum("cp,cp->c", z, z)
+    )
+
+
+def correct_step(walk: SideBySide, step: Step) -> None:
+    """Correct one int8 layer in the walk's table, if that helps."""
+    layer = step.layer
+    if layer.kind != "mac" or layer.op_type == "MatMul" or not step.int8:
+        return
+    axis = 1 if layer.op_type != "Gemm" else step.reference[0].ndim - 1
+    result = walk.run_quantized(layer, walk.inputs_of(layer))
+    per_picture = [moments(y, z, axis) for y, z in zip(step.reference, result, strict=True)]
+    if not keeps_helping(per_picture):
+        return
+    gain, shift = sum_of(per_picture).fit()
+    entry = replace(
+        walk.table.layers[layer.name],
+        gain=tuple(float(v) for v in gain),
+        bias_shift=tuple(float(v) for v in shift),
+    )
+    walk.table = replace(walk.table, layers={**walk.table.layers, layer.name: entry})
+
+
+def sum_of(parts: list[Moments]) -> Moments:
+    """All moments together."""
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def keeps_helping(per_picture: list[Moments]) -> bool:
+    """Whether a fit to one half of the pictures lowers the squared error on the other half."""
+    if len(per_picture) < 2:
+        return False
+    even, odd = sum_of(per_picture[0::2]), sum_of(per_picture[1::2])
+    before = after = 0.0
+    for measured, judged in ((even, odd), (odd, even)):
+        before += judged.error(1.0, 0.0)
+        after += judged.error(*measured.fit())
+    return after < before

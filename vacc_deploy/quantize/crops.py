@@ -1,0 +1,73 @@
+"""The few pictures that the layer-by-layer walk keeps in memory, cut to size while the data stream by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from vacc_deploy.quantize.layers import Layer, static_shape
+from vacc_deploy.quantize.side_by_side import runs_on_crops
+
+Array = npt.NDArray[Any]
+Feed = dict[str, Array]
+
+_MOST_PICTURES = 16
+_WHOLE_PICTURES = 2  # of a network that needs its full input size
+_ALIGN = 16  # offsets and sizes survive four halvings
+_SMALLEST = 48
+
+
+class CropKeeper:
+    """Passes a data set through and keeps a crop of each of its first pictures.
+
+    A network of convolutions and picture-sized operators is walked on crops, at places that wander over
+    the pictures in a fixed order; any other one on its first two whole pictures.
+
+    Args:
+        model: The float model.
+        layers: Its layers.
+        budget_macs: Multiply-accumulates that all crops together may cost in one float pass.
+        expected: How many pictures the data set has, if known.
+    """
+
+    def __init__(
+        self, model: ir.Model, layers: list[Layer], *, budget_macs: float, expected: int | None = None
+    ) -> None:
+        self.kept: list[Feed] = []
+        self._crops = runs_on_crops(model)
+        self._most = _MOST_PICTURES if self._crops else _WHOLE_PICTURES
+        if not self._crops:
+            return
+        self._input = str(model.graph.inputs[0].name)
+        height, width = static_shape(model.graph.inputs[0])[-2:]
+        pictures = min(expected or 8, _MOST_PICTURES)
+        total = sum(layer.macs for layer in layers)
+        area = height * width * min(1.0, budget_macs / max(total, 1)) / pictures
+        side = max(_SMALLEST, int(math.sqrt(area)) // _ALIGN * _ALIGN)
+        self._size = (min(side, height), min(side, width))
+
+    def __call__(self, dataset: Iterable[Feed]) -> Iterator[Feed]:
+        """`dataset` itself, while crops are kept on the way."""
+        for index, feed in enumerate(dataset):
+            if index < self._most:
+                self.kept.append(self._cut(feed, index) if self._crops else dict(feed))
+            yield feed
+
+    def _cut(self, feed: Feed, index: int) -> Feed:
+        picture = feed[self._input]
+        if picture.ndim != 4:
+            return dict(feed)  # the observer refuses it with a proper error
+        # Fractional parts of multiples of irrational numbers spread evenly without any randomness.
+        top = _offset(picture.shape[2] - self._size[0], 0.618 * (index + 1))
+        left = _offset(picture.shape[3] - self._size[1], 0.755 * (index + 1))
+        crop = picture[:, :, top : top + self._size[0], left : left + self._size[1]]
+        return {self._input: np.ascontiguousarray(crop, np.float32)}
+
+
+def _offset(room: int, position: float) -> int:
+    return max(0, int(room * (position % 1.0)) // _ALIGN * _ALIGN)
