@@ -150,8 +150,9 @@ def must(done: subprocess.CompletedProcess[str]) -> None:
 
 
 def last_line(text: str) -> str:
-    """The last line that says anything."""
-    lines = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
+    """The last line that says anything; how a reading loop ended does not."""
+    lines = [line.strip() for line in text.replace("\r", "\n").splitlines()]
+    lines = [line for line in lines if line and not line.startswith("stream closed")]
     return lines[-1][:160] if lines else "(nothing printed)"
 
 

@@ -26,9 +26,9 @@ def register_custom_operator(op_name: str) -> Callable[[CustomFunction], CustomF
     """Decorator: the function computes what the ELF of this name computes on the card.
 
     Example:
-        >>> @register_custom_operator("double_it")
-        ... def double_it(inputs, config, output_info):
-        ...     return [2 * inputs[0]]
+        >>> @register_custom_operator("halve_it")
+        ... def halve_it(inputs, config, output_info):
+        ...     return [inputs[0] / 2]
 
     Raises:
         ConfigError: The name is taken.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from vacc_deploy.cpu import cpu_count
 from vacc_deploy.errors import ConfigError, ErrorList, VdeployError
 from vacc_deploy.runtime.latency import DEFAULT_PERCENTILES
 
@@ -89,4 +89,4 @@ class BenchSettings:
         """CPU threads that each instance computes with."""
         if self.threads is not None:
             return self.threads
-        return max(1, len(os.sched_getaffinity(0)) // (self.instances * self.processes))
+        return max(1, cpu_count() // (self.instances * self.processes))
