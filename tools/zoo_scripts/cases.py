@@ -107,7 +107,7 @@ SUPER_RESOLUTION = (
     Case(
         f"cv/image_colorization/gpen/{_VSX}/official_vsx_inference.py",
         "super-resolution",
-        ShippedNetwork("gpen", "official_gpen_colorization", "colorization"),
+        ShippedNetwork("gpen", "official_gpen_colorization", "512_colorization"),
         "cv/image_colorization/gpen/build_in/vdsp_params/official-gpen-vdsp_params.json",
         "jpg",
     ),
