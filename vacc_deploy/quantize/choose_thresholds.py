@@ -1,8 +1,10 @@
 """The threshold of a tensor by what it does to the layer that reads it.
 
 Every calibrator proposes a range; the one whose quantised layer comes closest to the float layer's
-result wins. The first int8 reader in graph order judges. Tensors that hold a picture keep their
-extremes, and proposals within 2 % of one another count as one.
+result wins, but `mse` stays unless another one is clearly better: a wider range always looks good to
+the few large values that dominate a layer's error, and costs the many small ones their detail. The
+first int8 reader in graph order judges. Tensors that hold a picture keep their extremes, and proposals
+within 2 % of one another count as one.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from vacc_deploy.quantize.table import TensorEntry
 Array = npt.NDArray[Any]
 MakeEntry = Callable[[Histogram, Range, str, str], TensorEntry]
 
+_MARGIN_DB = 0.5  # how much better than `mse` another proposal has to be
 _JUDGES = 2  # pictures that judge
 _CANDIDATES: tuple[tuple[str, float | None, str], ...] = (
     ("mse", None, "mse"),
@@ -81,11 +84,15 @@ def choose_step(
             entry = make_entry(histograms[root], kept, label, "")
             walk.table = replace(original, tensors={**original.tensors, root: entry})
             errors.append(_error(walk, step.layer, step.reference))
-        order = np.argsort(errors, kind="stable")
-        best, second = options[order[0]], options[order[1]]
-        ratio_db = 10 * np.log10(max(errors[order[1]], 1e-30) / max(errors[order[0]], 1e-30))
-        note = f"least error of {step.layer.name}; {second[0]} is {ratio_db:.2f} dB worse"
-        entry = make_entry(histograms[root], best[1], best[0], note)
+        error_db = 10 * np.log10(np.maximum(errors, 1e-30))
+        best = int(np.argmin(error_db))
+        gain_db = float(error_db[0] - error_db[best])  # the first proposal is mse
+        if gain_db < _MARGIN_DB:
+            note = f"{options[best][0]} is {gain_db:.2f} dB better for {step.layer.name}, within the margin"
+            best = 0
+        else:
+            note = f"{gain_db:.2f} dB better than mse for {step.layer.name}"
+        entry = make_entry(histograms[root], options[best][1], options[best][0], note)
         walk.table = replace(original, tensors={**original.tensors, root: entry})
 
 

@@ -4,8 +4,9 @@ Rounding shifts the mean of a convolution's channels and, where many values are 
 shrinks them; over a deep network both add up, tint the picture and take detail away. A gain and a
 shift per output channel, the least-squares fit of the float result by the quantised one, go into the
 weights' scales and the bias and cost nothing at run time. They are measured layer by layer with all
-earlier corrections in place, and kept only where they lower the error on pictures that they were not
-measured on.
+earlier corrections in place, and kept only where they do no harm to pictures that they were not
+measured on: one layer's systematic error is small against its rounding noise, so the test is whether
+the noise grows, not whether it shrinks.
 
 The shift alone is the empirical bias correction of Banner et al. 2018 and Nagel et al. 2019.
 """
@@ -23,6 +24,7 @@ from vacc_deploy.quantize.side_by_side import SideBySide, Step
 Array = npt.NDArray[Any]
 
 _LARGEST_GAIN = 1.25
+_HARM = 1.02  # a correction may raise the squared error on other pictures by 2 %, no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +83,14 @@ def moments(reference: Array, result: Array, axis: int) -> Moments:
 
 
 def correct_step(walk: SideBySide, step: Step) -> None:
-    """Correct one int8 layer in the walk's table, if that helps."""
+    """Correct one int8 layer in the walk's table, unless that does harm."""
     layer = step.layer
     if layer.kind != "mac" or layer.op_type == "MatMul" or not step.int8:
         return
     axis = 1 if layer.op_type != "Gemm" else step.reference[0].ndim - 1
     result = walk.run_quantized(layer, walk.inputs_of(layer))
     per_picture = [moments(y, z, axis) for y, z in zip(step.reference, result, strict=True)]
-    if not keeps_helping(per_picture):
+    if not does_no_harm(per_picture):
         return
     gain, shift = sum_of(per_picture).fit()
     entry = replace(
@@ -107,8 +109,8 @@ def sum_of(parts: list[Moments]) -> Moments:
     return total
 
 
-def keeps_helping(per_picture: list[Moments]) -> bool:
-    """Whether a fit to one half of the pictures lowers the squared error on the other half."""
+def does_no_harm(per_picture: list[Moments]) -> bool:
+    """Whether a fit to one half of the pictures leaves the squared error on the other half about as it was."""
     if len(per_picture) < 2:
         return False
     even, odd = sum_of(per_picture[0::2]), sum_of(per_picture[1::2])
@@ -116,4 +118,4 @@ def keeps_helping(per_picture: list[Moments]) -> bool:
     for measured, judged in ((even, odd), (odd, even)):
         before += judged.error(1.0, 0.0)
         after += judged.error(*measured.fit())
-    return after < before
+    return after <= _HARM * before

@@ -1,0 +1,281 @@
+"""Find the layers that int8 hurts most, and leave just those in fp16.
+
+1. Rank: every int8 layer is put into fp16 by itself, in place; the drop it wins back is its gain.
+   Layers that are noisiest on float input go first, so that an early stop has seen the worst ones.
+2. Spend: the layers with the most gain per multiply-accumulate go to fp16 until the drop is small enough.
+3. Win back: whoever turned out not to be needed returns to int8, the most expensive first.
+
+The best network so far is kept throughout. Every measured drop goes into a journal, so an interrupted
+search picks up where it stopped: it repeats its steps and finds the answers already there.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import onnx_ir as ir
+
+from vacc_deploy.quantize.layers import find_layers
+from vacc_deploy.quantize.qdq import plan_for, quantize
+from vacc_deploy.quantize.score import Score, runner
+from vacc_deploy.quantize.table import CalibrationTable
+from vacc_deploy.quantize.unsigned import to_unsigned
+
+Progress = Callable[["Measurement"], None]
+
+_FREE = 0.002  # a layer without MACs still costs memory traffic: what that weighs against MACs
+_RANKING_TIME = 0.6  # of the time limit
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One network that was tried.
+
+    Attributes:
+        drop_db: What it loses.
+        int8_share: Fraction of the MACs in int8.
+        phase: ``start``, ``rank``, ``spend`` or ``win back``.
+        layer: The layer that was moved.
+        elapsed_s: Seconds since the search began.
+        best_drop_db: The best network's drop so far.
+    """
+
+    drop_db: float
+    int8_share: float
+    phase: str
+    layer: str
+    elapsed_s: float
+    best_drop_db: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The table with the precisions found, and how it got there.
+
+    Attributes:
+        table: The best table; its layers carry gains and reasons.
+        drop_db: What it loses.
+        start_drop_db: What the network lost before the search.
+        int8_share: Fraction of the MACs in int8.
+        reached: Whether the drop is within the limit.
+        out_of_time: Whether the time limit ended the search.
+        moved: Layers that the search put into fp16.
+    """
+
+    table: CalibrationTable
+    drop_db: float
+    start_drop_db: float
+    int8_share: float
+    reached: bool
+    out_of_time: bool
+    moved: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Journal:
+    """Drops already measured, by the fp16 layers of the network; on disk if it has a path."""
+
+    model: str
+    table: str
+    path: Path | None = None
+    drops: dict[str, float] = field(default_factory=dict)
+
+    def load(self) -> None:
+        """Take over a journal of the same model and table; any other one is ignored."""
+        from vacc_deploy.errors import FileError
+        from vacc_deploy.safe_io import read_json
+
+        if self.path is None or not self.path.is_file():
+            return
+        try:
+            data = read_json(self.path)
+        except FileError:
+            return
+        if data.get("model") == self.model and data.get("table") == self.table:
+            self.drops = {str(k): float(v) for k, v in data.get("drops", {}).items()}
+
+    def add(self, key: str, drop_db: float) -> None:
+        """Write one more result down."""
+        from vacc_deploy.safe_io import write_text_atomic
+
+        self.drops[key] = drop_db
+        if self.path is not None:
+            data = {"model": self.model, "table": self.table, "drops": self.drops}
+            write_text_atomic(self.path, json.dumps(data, indent=1) + "\n")
+
+
+class _OutOfTimeError(Exception):
+    """The time limit has passed."""
+
+
+class Search:
+    """A search over the precisions of one model.
+
+    Args:
+        model: Float model.
+        table: Calibrated table to start from.
+        score: What a network loses.
+        max_drop_db: The drop to reach.
+        time_limit_s: Stop after this many seconds; none for no limit.
+        journal: File that makes the search resumable.
+        order: Layer names, the likeliest culprits first; graph order by default.
+        progress: Called after every measurement.
+        threads: Threads of ONNX Runtime.
+        clock: Seconds; for tests.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model,
+        table: CalibrationTable,
+        score: Score,
+        *,
+        max_drop_db: float,
+        time_limit_s: float | None = None,
+        journal: Path | None = None,
+        order: list[str] | None = None,
+        progress: Progress | None = None,
+        threads: int = 2,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        import hashlib
+
+        self.model, self.table, self.score, self.max_drop_db = model, table, score, max_drop_db
+        self.time_limit_s, self.progress, self.threads, self.clock = time_limit_s, progress, threads, clock
+        self.layers = find_layers(model)
+        self.total = max(sum(layer.macs for layer in self.layers), 1)
+        self.macs = {layer.name: layer.macs for layer in self.layers}
+        digest = hashlib.sha256(table.to_json().encode()).hexdigest()
+        self.journal = Journal(table.model_digest, digest, journal)
+        self.journal.load()
+        self.started = clock()
+        movable = [
+            layer.name
+            for layer in self.layers
+            if layer.kind in ("mac", "arithmetic", "table")
+            and layer.name in self._plan(table).int8
+            and not table.layers[layer.name].why.startswith("user")
+        ]
+        ranked = [name for name in order or [] if name in set(movable)]
+        self.movable = ranked + [name for name in movable if name not in set(ranked)]
+        self.best: tuple[frozenset[str], float] = (frozenset(), float("inf"))
+
+    def _plan(self, table: CalibrationTable):  # type: ignore[no-untyped-def]
+        return plan_for(self.layers, table, [str(v.name) for v in self.model.graph.outputs])
+
+    def int8_share(self, table: CalibrationTable) -> float:
+        """The fraction of the MACs that `table` runs in int8."""
+        int8 = self._plan(table).int8
+        return sum(layer.macs for layer in self.layers if layer.name in int8) / self.total
+
+    def with_fp16(self, moved: frozenset[str]) -> CalibrationTable:
+        """The starting table with `moved` in fp16."""
+        table = self.table
+        for name in sorted(moved):
+            table = table.with_precision(name, "fp16", "search")
+        return table
+
+    def measure(self, moved: frozenset[str], phase: str, layer: str) -> float:
+        """The drop with `moved` in fp16; keeps the best.
+
+        Raises:
+            _OutOfTimeError: The limit has passed and the answer is not in the journal.
+        """
+        key = "|".join(sorted(moved))
+        table = self.with_fp16(moved)
+        if key in self.journal.drops:
+            drop = self.journal.drops[key]
+        else:
+            if moved and self.time_limit_s is not None and self.clock() - self.started > self.time_limit_s:
+                raise _OutOfTimeError
+            drop = self.score(runner(to_unsigned(quantize(self.model, table)), self.threads))
+            self.journal.add(key, drop)
+        if self._better(moved, drop):
+            self.best = (moved, drop)
+        if self.progress:
+            elapsed = self.clock() - self.started
+            self.progress(Measurement(drop, self.int8_share(table), phase, layer, elapsed, self.best[1]))
+        return drop
+
+    def _better(self, moved: frozenset[str], drop: float) -> bool:
+        """Within the limit, fewer MACs in fp16 win; beyond it, the smaller drop wins."""
+        best_moved, best_drop = self.best
+        if (drop <= self.max_drop_db) != (best_drop <= self.max_drop_db):
+            return drop <= self.max_drop_db
+        if drop > self.max_drop_db:
+            return drop < best_drop
+        cost, best_cost = (sum(self.macs[n] + 1 for n in s) for s in (moved, best_moved))
+        return (cost, drop) < (best_cost, best_drop)
+
+    def run(self) -> SearchResult:
+        """Search; returns the best network found within the limits."""
+        gains: dict[str, float] = {}
+        out_of_time = False
+        start = self.measure(frozenset(), "start", "")
+        try:
+            if start > self.max_drop_db:
+                self._rank(start, gains)
+                self._spend(start, gains)
+                self._win_back()
+        except _OutOfTimeError:
+            out_of_time = True
+        return self._result(start, gains, out_of_time)
+
+    def _rank(self, start: float, gains: dict[str, float]) -> None:
+        for name in self.movable:
+            late = (
+                self.time_limit_s is not None
+                and self.clock() - self.started > _RANKING_TIME * self.time_limit_s
+            )
+            if late and frozenset({name}) and name not in self.journal.drops:
+                break
+            gains[name] = start - self.measure(frozenset({name}), "rank", name)
+
+    def _spend(self, start: float, gains: dict[str, float]) -> None:
+        moved: frozenset[str] = frozenset()
+        drop = start
+        light = frozenset(name for name in gains if self.macs[name] == 0)
+        if light:  # additions and tables one by one win little; together they may
+            together = self.measure(light, "spend", "all layers without MACs")
+            if together < drop - 0.1 * abs(start - self.max_drop_db):
+                moved, drop = light, together
+        order = sorted(gains, key=lambda n: (-gains[n] / (self.macs[n] / self.total + _FREE), n))
+        for name in order:
+            if drop <= self.max_drop_db:
+                return
+            if name in moved or gains[name] <= 0:
+                continue
+            trial = self.measure(moved | {name}, "spend", name)
+            if trial < drop:
+                moved, drop = moved | {name}, trial
+
+    def _win_back(self) -> None:
+        if self.best[1] > self.max_drop_db:
+            return
+        for name in sorted(self.best[0], key=lambda n: (-self.macs[n], n)):
+            if name in self.best[0]:
+                self.measure(self.best[0] - {name}, "win back", name)
+
+    def _result(self, start: float, gains: dict[str, float], out_of_time: bool) -> SearchResult:
+        moved, drop = self.best
+        table = self.table
+        for name, gain in gains.items():
+            layers = {**table.layers, name: replace(table.layers[name], gain_db=gain)}
+            table = replace(table, layers=layers)
+        for name in sorted(moved):
+            share = 100 * self.macs[name] / self.total
+            why = f"search: in fp16 {gains.get(name, 0.0):+.3f} dB for {share:.2f} % of the MACs"
+            table = table.with_precision(name, "fp16", why)
+        return SearchResult(
+            table=table,
+            drop_db=drop,
+            start_drop_db=start,
+            int8_share=self.int8_share(table),
+            reached=drop <= self.max_drop_db,
+            out_of_time=out_of_time,
+            moved=tuple(layer.name for layer in self.layers if layer.name in moved),
+        )
