@@ -8,6 +8,7 @@ from typing import Any
 import float_reference
 import numpy as np
 import pytest
+import tvm
 from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, floats, run_to_plane, to_plane
 
 from vacc_deploy.errors import ModelError
@@ -19,6 +20,8 @@ from vacc_deploy.lowering.kernels.conv_transpose_sections import (
 )
 from vacc_deploy.lowering.kernels.epilogue import Epilogue, Residual
 from vacc_deploy.lowering.kernels.float_epilogue import FloatEpilogue
+from vacc_deploy.lowering.kernels.isa.tile import EmulatedTiles
+from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Halo, Plane
 from vacc_deploy.lowering.target import TARGETS
 from vacc_deploy.runtime.reference.add import add, add_factors
@@ -121,6 +124,42 @@ def test_codes_equal_the_reference(case: Case, target: str, y_type: str) -> None
     m = per_channel(multiplier, 4)
     want = requantize(acc, m, 100, 90, 255, dtype=np.uint8) if y_type == "uint8" else to_half(acc, m)
     np.testing.assert_array_equal(got, want)
+
+
+AMX_CASES = {
+    **CASES,
+    "wide": Case(64, 64, 4, 37),
+    "wide_3x3": Case(64, 32, 3, 33, kernel=(3, 3), pads=(0, 0, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("case", AMX_CASES.values(), ids=AMX_CASES.keys())
+def test_emulated_tiles_equal_the_reference(case: Case) -> None:
+    x, y = case.planes("uint8", "uint8", (case.zero_point, 100))
+    weights, bias, multiplier = integer_operands(case)
+    residual = replace(y, halo=Halo(0, 1, 0, 0), fill=60)
+    epilogue = Epilogue(90, residual=Residual(residual))
+    spec = qconv_transpose2d.QConvTranspose2dSpec(
+        x, y, case.kernel, case.stride, case.dilation, case.pads[:2], epilogue, case.groups
+    )
+    operands, factors = (weights, bias, multiplier), add_factors(0.7, 1.9, 1.1)
+    params = qconv_transpose2d.pack(spec, NATIVE, *operands, residual=factors, tiles=EmulatedTiles)
+    kernel = Kernel(qconv_transpose2d.emit(spec, NATIVE, EmulatedTiles), params)
+    source, theirs = codes(x), codes(residual, 5)
+    got = run_to_plane(kernel, [to_plane(source, x), to_plane(theirs, residual)], y)
+    vectors = qconv_transpose2d.build(spec, NATIVE, *operands, residual=factors)
+    want = run_to_plane(vectors, [to_plane(source, x), to_plane(theirs, residual)], y)
+    np.testing.assert_array_equal(got, want)
+
+
+def test_the_amx_target_gets_tile_instructions() -> None:
+    target, case = TARGETS["sapphirerapids"], CASES["fsrnet_4x4_s2"]
+    x, y = case.planes("uint8", "uint8", (128, 100))
+    spec = qconv_transpose2d.QConvTranspose2dSpec(x, y, case.kernel, case.stride, pads=(1, 1))
+    kernel = qconv_transpose2d.build(spec, target, *integer_operands(case))
+    module = tvm.IRModule({"qconv_transpose2d": kernel.func})
+    built = tvm.tirx.build(module, target=tvm.target.Target({"kind": "llvm", "mcpu": target.mcpu}))
+    assert "tdpbusd" in built.inspect_source("asm")
 
 
 @pytest.mark.parametrize("value", [255, 0])

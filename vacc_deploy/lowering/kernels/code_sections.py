@@ -1,9 +1,10 @@
-"""Sections of int8 convolutions: their bias, their epilogue, and what surrounds them."""
+"""Sections of int8 kernels: packing, code by vector or tile instructions, and what surrounds them."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,51 +20,125 @@ from vacc_deploy.lowering.kernels.isa.planes import (
     write_side_halo,
 )
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, load
-from vacc_deploy.lowering.kernels.qconv2d_spec import fold_zero_point, pad_channels
-from vacc_deploy.lowering.kernels.section import View
+from vacc_deploy.lowering.kernels.qconv2d_amx import (
+    AmxConvolution,
+    Blocking,
+    Buffers,
+    TileFactory,
+    channel_tiles_of,
+    choose_blocking,
+    pack_amx,
+    weights_argument,
+)
+from vacc_deploy.lowering.kernels.qconv2d_spec import QConv2dSpec, fold_zero_point, pad_channels
+from vacc_deploy.lowering.kernels.section import Section, View, stepped
+from vacc_deploy.lowering.plane import Halo, Plane
 
 Array: TypeAlias = npt.NDArray[Any]
 
 
-def pack_section(
-    direct: DirectConvolution, weights: Array, bias: Array, zero_point: int, groups: int
-) -> tuple[Array, Array]:
-    """Packed weights and the bias for sums of raw codes.
+def viewed(writer: EpilogueWriter, view: View) -> EpilogueWriter:
+    """A writer whose residual is seen like the outputs."""
+    result = copy.copy(writer)
+    if writer.residual is not None:
+        result.residual = view(writer.residual)
+    return result
 
-    Args:
-        direct: The section.
-        weights: int8 (C_out, C_in/groups, kH, kW), the section's own taps.
-        bias: int32 (C_out,).
-        zero_point: Of the input; its part in the sums is a constant per channel, and moves to the bias.
-        groups: The operator's groups.
+
+class CodeSection(ABC):
+    """A section of an int8 kernel, by one algorithm.
+
+    Attributes:
+        channels: Output channels computed, padding included.
     """
-    merged = block_diagonal(weights, groups, direct.section.groups)
-    return direct.pack(merged), pad_channels(fold_zero_point(weights, bias, zero_point), 0, direct.channels)
+
+    channels: int
+
+    @abstractmethod
+    def pack(self, weights: Array) -> Array:
+        """Packs the section's weights, int8 (C_out, C_in/groups, rows, columns)."""
+
+    @abstractmethod
+    def weights_argument(self, name: str) -> Buffer:
+        """Declares the packed weights."""
+
+    @abstractmethod
+    def emit(
+        self, source: PlaneBuffer, weights: Buffer, bias: Buffer, writer: EpilogueWriter, target: PlaneBuffer
+    ) -> None:
+        """Appends the parallel loop; the writer and the target are those of the whole operator."""
+
+    def pack_bias(self, weights: Array, bias: Array, zero_point: int) -> Array:
+        """The int32 bias for sums of raw codes: the zero point's part is a constant per channel."""
+        return pad_channels(fold_zero_point(weights, bias, zero_point), 0, self.channels)
+
+    def bias_argument(self, name: str) -> Buffer:
+        """Declares the bias."""
+        return argument(name, (self.channels,), "int32")
 
 
-def bias_argument(name: str, direct: DirectConvolution) -> Buffer:
-    """Declares a section's int32 bias."""
-    return argument(name, (direct.channels,), "int32")
+class DirectSection(CodeSection):
+    """By the vector instruction set's dot products."""
+
+    def __init__(self, direct: DirectConvolution, groups: int = 1, view: View | None = None) -> None:
+        self.direct, self.groups = direct, groups
+        self.view = view or stepped(direct.section)
+        self.channels = direct.channels
+
+    def pack(self, weights: Array) -> Array:  # noqa: D102
+        return self.direct.pack(block_diagonal(weights, self.groups, self.direct.section.groups))
+
+    def weights_argument(self, name: str) -> Buffer:  # noqa: D102
+        return self.direct.weights_argument(name)
+
+    def emit(  # noqa: D102
+        self, source: PlaneBuffer, weights: Buffer, bias: Buffer, writer: EpilogueWriter, target: PlaneBuffer
+    ) -> None:
+        lanes = writer.simd.lanes
+        seen, out = viewed(writer, self.view), self.view(target)
+
+        def finish(n: Expr, vector: Expr, pixels: list[tuple[Expr, Expr, Expr]]) -> None:
+            for row, column, acc in pixels:
+                seen.store(out, acc, vector, n, row, column)
+
+        self.direct.emit(source, weights, lambda vector: load(bias, (vector * lanes,), lanes), finish)
 
 
-def start_at(bias: Buffer, lanes: int) -> Callable[[Expr], Expr]:
-    """Sums that start at the bias."""
-    return lambda vector: load(bias, (vector * lanes,), lanes)
+class AmxSection(CodeSection):
+    """By AMX tiles."""
 
+    def __init__(
+        self, spec: QConv2dSpec, blocking: Blocking, section: Section, groups: int, tiles: TileFactory
+    ) -> None:
+        self.spec, self.blocking, self.section = spec, blocking, section
+        self.groups, self.tiles = groups, tiles
+        self.channels = channel_tiles_of(spec) * 16
 
-class CodeFinish:
-    """Stores finished sums in `target`, for `DirectConvolution.emit`."""
+    @classmethod
+    def of(
+        cls, section: Section, source: Plane, target: Plane, groups: int, tiles: TileFactory
+    ) -> AmxSection | None:
+        """The section of an operator with `groups` groups on tiles; None where these cannot compute it."""
+        if section.groups > 1 or section.taps == 0:
+            return None
+        outputs = replace(target, height=section.rows, width=section.columns, halo=Halo())
+        window = (section.kernel, section.stride, section.dilation, section.padding)
+        spec = QConv2dSpec(source, outputs, *window)
+        blocking = choose_blocking(spec)
+        return None if blocking is None else cls(spec, blocking, section, groups, tiles)
 
-    def __init__(self, writer: EpilogueWriter, target: PlaneBuffer, view: View) -> None:
-        self.writer = copy.copy(writer)
-        self.target = view(target)
-        if writer.residual is not None:
-            self.writer.residual = view(writer.residual)
+    def pack(self, weights: Array) -> Array:  # noqa: D102
+        return pack_amx(self.spec, self.blocking, block_diagonal(weights, self.groups, 1))
 
-    def __call__(self, n: Expr, vector: Expr, pixels: list[tuple[Expr, Expr, Expr]]) -> None:
-        """Applies the epilogue to one vector of output channels at several pixels (row, column, sum)."""
-        for row, column, acc in pixels:
-            self.writer.store(self.target, acc, vector, n, row, column)
+    def weights_argument(self, name: str) -> Buffer:  # noqa: D102
+        return weights_argument(name, self.spec, self.blocking)
+
+    def emit(  # noqa: D102
+        self, source: PlaneBuffer, weights: Buffer, bias: Buffer, writer: EpilogueWriter, target: PlaneBuffer
+    ) -> None:
+        view = stepped(self.section)
+        buffers = Buffers(source, weights, bias, viewed(writer, view), view(target))
+        AmxConvolution(self.spec, self.blocking, buffers).emit(self.tiles)
 
 
 def finish_code_plane(target: PlaneBuffer, writer: EpilogueWriter) -> None:

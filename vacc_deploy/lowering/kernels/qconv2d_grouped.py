@@ -16,12 +16,9 @@ import numpy.typing as npt
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels import qconv2d_depthwise
 from vacc_deploy.lowering.kernels.code_sections import (
-    CodeFinish,
-    bias_argument,
+    DirectSection,
     finish_code_plane,
     no_bias,
-    pack_section,
-    start_at,
 )
 from vacc_deploy.lowering.kernels.direct import DirectConvolution, merged_groups
 from vacc_deploy.lowering.kernels.epilogue import EpilogueWriter, pack_epilogue, residual_argument
@@ -31,7 +28,7 @@ from vacc_deploy.lowering.kernels.isa.simd import simd_of
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.products import CodeProducts
 from vacc_deploy.lowering.kernels.qconv2d_spec import QConv2dSpec, check_sums
-from vacc_deploy.lowering.kernels.section import Section, stepped
+from vacc_deploy.lowering.kernels.section import Section
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.runtime.reference.add import AddFactors
 
@@ -69,7 +66,7 @@ class QGroupedConv2dSpec:
         return self.dense.macs // self.groups
 
 
-def convolution(spec: QGroupedConv2dSpec, target: Target) -> DirectConvolution:
+def _section(spec: QGroupedConv2dSpec, target: Target) -> DirectSection:
     """The one section that `spec` is."""
     dense, products = spec.dense, CodeProducts(simd_of(target))
     inputs, outputs = dense.source.channels // spec.groups, dense.target.channels // spec.groups
@@ -78,7 +75,7 @@ def convolution(spec: QGroupedConv2dSpec, target: Target) -> DirectConvolution:
     )
     height, width = dense.target.height, dense.target.width
     section = Section(height, width, dense.kernel, dense.stride, dense.dilation, dense.pads, groups=groups)
-    return DirectConvolution(section, dense.source, dense.target, products)
+    return DirectSection(DirectConvolution(section, dense.source, dense.target, products), spec.groups)
 
 
 @functools.cache
@@ -86,16 +83,14 @@ def emit(spec: QGroupedConv2dSpec, target: Target) -> Any:
     """The ``PrimFunc``: source, [residual], the parameters of `pack`, target."""
     if spec.depthwise:
         return qconv2d_depthwise.emit(spec.dense, target)
-    direct, simd = convolution(spec, target), simd_of(target)
+    section = _section(spec, target)
     with kernel_function("qconv2d_grouped") as function:
         source = plane_argument("source", spec.dense.source)
         residual = residual_argument(spec.dense.epilogue)
-        weights = direct.weights_argument("weights")
-        bias = bias_argument("bias", direct)
-        writer = EpilogueWriter(simd, spec.dense.epilogue, direct.channels, residual)
+        weights, bias = section.weights_argument("weights"), section.bias_argument("bias")
+        writer = EpilogueWriter(simd_of(target), spec.dense.epilogue, section.channels, residual)
         y = plane_argument("target", spec.dense.target)
-        finish = CodeFinish(writer, y, stepped(direct.section))
-        direct.emit(source, weights, start_at(bias, simd.lanes), finish)
+        section.emit(source, weights, bias, writer, y)
         finish_code_plane(y, writer)
     return function.get()
 
@@ -115,10 +110,10 @@ def pack(
         return qconv2d_depthwise.pack(
             spec.dense, target, weights, bias, multiplier, table=table, residual=residual
         )
-    direct = convolution(spec, target)
-    packed, folded = pack_section(direct, weights, bias, spec.dense.source.fill, spec.groups)
-    numbers = pack_epilogue(spec.dense.epilogue, direct.channels, multiplier, table, residual)
-    return {"weights": packed, "bias": folded, **numbers}
+    section = _section(spec, target)
+    folded = section.pack_bias(weights, bias, spec.dense.source.fill)
+    numbers = pack_epilogue(spec.dense.epilogue, section.channels, multiplier, table, residual)
+    return {"weights": section.pack(weights), "bias": folded, **numbers}
 
 
 def build(

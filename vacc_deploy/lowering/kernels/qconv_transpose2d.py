@@ -17,12 +17,11 @@ import numpy.typing as npt
 
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.code_sections import (
-    CodeFinish,
-    bias_argument,
+    AmxSection,
+    CodeSection,
+    DirectSection,
     finish_code_plane,
     no_bias,
-    pack_section,
-    start_at,
 )
 from vacc_deploy.lowering.kernels.conv_transpose_sections import (
     Geometry,
@@ -42,12 +41,13 @@ from vacc_deploy.lowering.kernels.epilogue import (
 from vacc_deploy.lowering.kernels.isa.function import kernel_function
 from vacc_deploy.lowering.kernels.isa.planes import plane_argument
 from vacc_deploy.lowering.kernels.isa.simd import simd_of
+from vacc_deploy.lowering.kernels.isa.tile import AmxTiles
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.products import CodeProducts
+from vacc_deploy.lowering.kernels.qconv2d_amx import TileFactory
 from vacc_deploy.lowering.kernels.qconv2d_spec import check_sums
-from vacc_deploy.lowering.kernels.section import stepped
 from vacc_deploy.lowering.plane import Halo, Plane
-from vacc_deploy.lowering.target import Target
+from vacc_deploy.lowering.target import Isa, Target
 from vacc_deploy.runtime.reference.add import AddFactors
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -101,8 +101,15 @@ class QConvTranspose2dSpec:
         return transpose_macs(self.geometry, self.source, self.target, self.groups)
 
 
-def _parts(spec: QConvTranspose2dSpec, target: Target) -> list[tuple[TransposePart, DirectConvolution]]:
-    """The sections, each with its direct convolution."""
+def _tiles_of(target: Target) -> TileFactory | None:
+    """The target's tile unit."""
+    return AmxTiles if target.isa is Isa.AMX else None
+
+
+def _parts(
+    spec: QConvTranspose2dSpec, target: Target, tiles: TileFactory | None
+) -> list[tuple[TransposePart, CodeSection]]:
+    """The sections, each by the fastest algorithm."""
     products = CodeProducts(simd_of(target))
     groups = 1
     if spec.groups > 1:
@@ -110,26 +117,33 @@ def _parts(spec: QConvTranspose2dSpec, target: Target) -> list[tuple[TransposePa
         lanes, depth = products.registers.lanes, products.depth
         groups = merged_groups(spec.groups, inputs, outputs, spec.source, lanes, depth)
     parts = transpose_parts(spec.geometry, spec.target, groups)
-    return [(part, DirectConvolution(part.section, spec.source, spec.target, products)) for part in parts]
+    result: list[tuple[TransposePart, CodeSection]] = []
+    for part in parts:
+        on_tiles = tiles and AmxSection.of(part.section, spec.source, spec.target, spec.groups, tiles)
+        direct = DirectConvolution(part.section, spec.source, spec.target, products)
+        result.append((part, on_tiles or DirectSection(direct, spec.groups)))
+    return result
 
 
 @functools.cache
-def emit(spec: QConvTranspose2dSpec, target: Target) -> Any:
-    """The ``PrimFunc``: source, [residual], the parameters of `pack`, target."""
-    simd, parts = simd_of(target), _parts(spec, target)
+def emit(spec: QConvTranspose2dSpec, target: Target, tiles: TileFactory | None = None) -> Any:
+    """The ``PrimFunc``: source, [residual], the parameters of `pack`, target.
+
+    `tiles` is `EmulatedTiles` in tests on machines without AMX; by default, the target's own, if any.
+    """
+    simd, parts = simd_of(target), _parts(spec, target, tiles or _tiles_of(target))
     with kernel_function("qconv_transpose2d") as function:
         source = plane_argument("source", spec.source)
         residual = residual_argument(spec.epilogue)
         params = [
-            (direct.weights_argument(f"weights_{i}"), bias_argument(f"bias_{i}", direct))
-            for i, (_, direct) in enumerate(parts)
+            (section.weights_argument(f"weights_{i}"), section.bias_argument(f"bias_{i}"))
+            for i, (_, section) in enumerate(parts)
         ]
-        channels = max(direct.channels for _, direct in parts)
+        channels = max(section.channels for _, section in parts)
         writer = EpilogueWriter(simd, spec.epilogue, channels, residual)
         y = plane_argument("target", spec.target)
-        for (part, direct), (weights, bias) in zip(parts, params, strict=True):
-            finish = CodeFinish(writer, y, stepped(part.section))
-            direct.emit(source, weights, start_at(bias, simd.lanes), finish)
+        for (_, section), (weights, bias) in zip(parts, params, strict=True):
+            section.emit(source, weights, bias, writer, y)
         finish_code_plane(y, writer)
     return function.get()
 
@@ -143,16 +157,17 @@ def pack(
     *,
     table: Array | None = None,
     residual: AddFactors | None = None,
+    tiles: TileFactory | None = None,
 ) -> Mapping[str, Array]:
-    """Parameters in argument order; arguments as in `build`."""
-    parts = _parts(spec, target)
+    """Parameters in argument order; arguments as in `build` and `emit`."""
+    parts = _parts(spec, target, tiles or _tiles_of(target))
     ordinary = outputs_first(weights, spec.groups)
     params: dict[str, Array] = {}
-    for i, (part, direct) in enumerate(parts):
+    for i, (part, section) in enumerate(parts):
         taps = part.select(ordinary)
-        packed, folded = pack_section(direct, taps, bias, spec.source.fill, spec.groups)
-        params |= {f"weights_{i}": packed, f"bias_{i}": folded}
-    channels = max(direct.channels for _, direct in parts)
+        params[f"weights_{i}"] = section.pack(taps)
+        params[f"bias_{i}"] = section.pack_bias(taps, bias, spec.source.fill)
+    channels = max(section.channels for _, section in parts)
     return {**params, **pack_epilogue(spec.epilogue, channels, multiplier, table, residual)}
 
 

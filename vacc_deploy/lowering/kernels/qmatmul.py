@@ -18,12 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vacc_deploy.lowering.kernels.code_sections import (
-    CodeFinish,
-    bias_argument,
+    DirectSection,
     finish_code_plane,
     no_bias,
-    pack_section,
-    start_at,
 )
 from vacc_deploy.lowering.kernels.direct import DirectConvolution
 from vacc_deploy.lowering.kernels.epilogue import (
@@ -72,25 +69,23 @@ class QMatmulSpec:
         return self.target.batch * self.target.channels * self.source.channels
 
 
-def _direct(spec: QMatmulSpec, target: Target) -> DirectConvolution:
+def _section(spec: QMatmulSpec, target: Target) -> DirectSection:
     x, y = (replace(plane, batch=1, width=plane.batch) for plane in (spec.source, spec.target))
     products = CodeProducts(simd_of(target), _VECTORS)
-    return DirectConvolution(row_section(spec.target.batch), x, y, products)
+    return DirectSection(DirectConvolution(row_section(spec.target.batch), x, y, products), view=batch_row)
 
 
 @functools.cache
 def emit(spec: QMatmulSpec, target: Target) -> Any:
     """The ``PrimFunc``: source, [residual], the parameters of `pack`, target."""
-    simd, direct = simd_of(target), _direct(spec, target)
+    section = _section(spec, target)
     with kernel_function("qmatmul") as function:
         source = plane_argument("source", spec.source)
         residual = residual_argument(spec.epilogue)
-        weights = direct.weights_argument("weights")
-        bias = bias_argument("bias", direct)
-        writer = EpilogueWriter(simd, spec.epilogue, direct.channels, residual)
+        weights, bias = section.weights_argument("weights"), section.bias_argument("bias")
+        writer = EpilogueWriter(simd_of(target), spec.epilogue, section.channels, residual)
         y = plane_argument("target", spec.target)
-        finish = CodeFinish(writer, y, batch_row)
-        direct.emit(batch_row(source), weights, start_at(bias, simd.lanes), finish)
+        section.emit(batch_row(source), weights, bias, writer, y)
         finish_code_plane(y, writer)
     return function.get()
 
@@ -106,9 +101,10 @@ def pack(
     residual: AddFactors | None = None,
 ) -> Mapping[str, Array]:
     """Parameters in argument order; arguments as in `build`."""
-    direct = _direct(spec, target)
-    packed, folded = pack_section(direct, weights[:, :, np.newaxis, np.newaxis], bias, spec.source.fill, 1)
-    numbers = pack_epilogue(spec.epilogue, direct.channels, multiplier, table, residual)
+    section = _section(spec, target)
+    packed = section.pack(weights[:, :, np.newaxis, np.newaxis])
+    folded = section.pack_bias(weights, bias, spec.source.fill)
+    numbers = pack_epilogue(spec.epilogue, section.channels, multiplier, table, residual)
     return {"weights": packed, "bias": folded, **numbers}
 
 
