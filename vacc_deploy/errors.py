@@ -88,7 +88,7 @@ class GateError(VdeployError):
     exit_code = 2
 
 
-class ErrorList(VdeployError):
+class ErrorList(VdeployError):  # noqa: N818 - it is a list of errors
     """Several problems found in one pass, reported together."""
 
     code = "E001"

@@ -14,14 +14,21 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def compile_(
-    config: Annotated[str, typer.Argument(help="Build YAML, a shipped one's name, or an ONNX or TorchScript file.")],
+    config: Annotated[
+        str, typer.Argument(help="Build YAML, a shipped one's name, or an ONNX or TorchScript file.")
+    ],
     dtype: Annotated[str | None, typer.Option(help="fp16 or int8.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="ONNX or TorchScript file.")] = None,
-    dataset: Annotated[Path | None, typer.Option(help="Calibration pictures: folder, npz folder, datalist.")] = None,
-    calibrate_mode: Annotated[
-        str | None, typer.Option(help="max, percentile, kl_divergence or mse, exactly; default: best per tensor.")
+    dataset: Annotated[
+        Path | None, typer.Option(help="Calibration pictures: folder, npz folder, datalist.")
     ] = None,
-    scheme: Annotated[str | None, typer.Option(help="symmetric (the card's) or asymmetric activations.")] = None,
+    calibrate_mode: Annotated[
+        str | None,
+        typer.Option(help="max, percentile, kl_divergence or mse, exactly; default: best per tensor."),
+    ] = None,
+    scheme: Annotated[
+        str | None, typer.Option(help="symmetric (the card's) or asymmetric activations.")
+    ] = None,
     target: Annotated[
         str, typer.Option(help="native, sapphirerapids, x86-64-v4, x86-64-v3 or generic.")
     ] = "native",

@@ -16,7 +16,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def inspect(
     prefix: Annotated[Path | None, typer.Argument(help="The artifact's prefix; default: the newest.")] = None,
     profile: Annotated[bool, typer.Option("--profile", help="Time every layer on this CPU.")] = False,
-    config: Annotated[bool, typer.Option("--config", help="Print the effective build configuration.")] = False,
+    config: Annotated[
+        bool, typer.Option("--config", help="Print the effective build configuration.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the whole manifest as JSON.")] = False,
 ) -> None:
     """Show an artifact's run stream, configuration, and the reason for each layer's precision."""
@@ -35,11 +37,12 @@ def inspect(
 
         print(yaml.safe_dump(manifest.config, sort_keys=False), end="")
         return
+    int8 = 100 * manifest.int8_mac_share()
     macs = sum(layer.macs for layer in manifest.run_stream)
     print_fields(
         {
             "name": manifest.name,
-            "precision": f"{manifest.dtype}; {100 * manifest.int8_mac_share():.2f} % of {macs / 1e9:.3f} G MACs in int8",
+            "precision": f"{manifest.dtype}; {int8:.2f} % of {macs / 1e9:.3f} G MACs in int8",
             "target": f"{manifest.target} ({manifest.isa})",
             "inputs": ", ".join(f"{spec.name} {list(spec.shape)} {spec.dtype}" for spec in manifest.inputs),
             "outputs": ", ".join(f"{spec.name} {list(spec.shape)} {spec.dtype}" for spec in manifest.outputs),
@@ -88,4 +91,6 @@ def _print_profile(prefix: Path, *, as_json: bool) -> None:
         )
         for row in sorted(times, key=lambda row: -row.time_us)
     ]
-    print_table(("layer", "op", "engine", "µs", "%", "GOPS"), rows, title="one inference, emulated on this CPU")
+    print_table(
+        ("layer", "op", "engine", "µs", "%", "GOPS"), rows, title="one inference, emulated on this CPU"
+    )

@@ -16,9 +16,13 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def report(
     prefix: Annotated[Path | None, typer.Argument(help="The artifact's prefix; default: the newest.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")] = Path("report.html"),
-    hr: Annotated[Path | None, typer.Option("--hr", help="Ground-truth pictures, to score and to show.")] = None,
+    hr: Annotated[
+        Path | None, typer.Option("--hr", help="Ground-truth pictures, to score and to show.")
+    ] = None,
     lr: Annotated[Path | None, typer.Option("--lr", help="Low-resolution pictures.")] = None,
-    reference: Annotated[Path | None, typer.Option("--reference", help="The float model to compare with.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option("--reference", help="The float model to compare with.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Write a self-contained HTML report: layers, times, thresholds, scores, pictures."""

@@ -45,7 +45,9 @@ def verify(
         )
     if not result.ok:
         raise ArtifactError(
-            "the artifact is damaged" if result.damaged else "the artifact computes other bytes on this machine",
+            "the artifact is damaged"
+            if result.damaged
+            else "the artifact computes other bytes on this machine",
             where=str(prefix),
             why=", ".join(result.damaged) or str(result.outputs),
             hint="copy it again, or compile the model again",

@@ -27,6 +27,6 @@ def append_softmax(model: ir.Model) -> None:
     scores.name = f"{name}_scores"
     node = ir.Node("", "Softmax", [scores], [ir.AttrInt64("axis", 1)], name="extra_ops_softmax")
     result = node.outputs[0]
-    result.name, result.shape, result.dtype = name, scores.shape, scores.dtype
+    result.name, result.shape, result.type = name, scores.shape, scores.type
     model.graph.append(node)
     model.graph.outputs[0] = result

@@ -43,7 +43,9 @@ class ConvertStep:
         source = inputs[0]
         if isinstance(source, Value):
             assert isinstance(output, Plane)
-            return pack.build(pack.PackSpec(output, source.dtype, source.shape), target, self.output.step)
+            return pack.build(pack.PackSpec(output, source.float_type, source.shape), target, self.output.step)
         if isinstance(output, Value):
-            return unpack.build(unpack.UnpackSpec(source, output.dtype, output.shape), target, self.source.step)
+            return unpack.build(
+                unpack.UnpackSpec(source, output.float_type, output.shape), target, self.source.step
+            )
         return recode.build(recode.RecodeSpec(source, output), target, self.source.step, self.output.step)

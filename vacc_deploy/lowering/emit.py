@@ -19,7 +19,6 @@ from tvm.relax.frontend.onnx import from_onnx
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.graph import Form, GenericStep, Step, StepGraph, Value
 from vacc_deploy.lowering.layout import Layout, Place
-from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.target import Target
 
 _OPAQUE = 8  # Relax's pattern kind that operator fusion leaves alone
@@ -135,7 +134,6 @@ class _Emitter:
             return
         for index, value in enumerate(step.outputs):
             self.vars[value.name, Form.PLAIN] = self.builder.emit(relax.TupleGetItem(call, index))
-
 
     def _adopt(self, imported: Any) -> Any:
         """The ``main`` of an imported module, private, with the functions it calls moved into ours."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -60,13 +60,18 @@ class Value:
             return (self.shape[0], self.shape[1], 1, 1)
         raise ValueError(f"{self.name} of shape {self.shape} has no plane form")
 
+    @property
+    def float_type(self) -> Literal["float32", "float16"]:
+        """The storage type of a float value."""
+        return "float32" if self.dtype == "float32" else "float16"
+
     def plane(self, form: Form, halo: Halo) -> Plane:
         """The plane that holds this value."""
         n, c, h, w = self.picture_shape
         if form is Form.QUANTIZED:
             assert self.quantization is not None, self.name
             return Plane(n, c, h, w, "uint8", halo, self.quantization.zero_point)
-        return Plane(n, c, h, w, "float32" if self.dtype == "float32" else "float16", halo)
+        return Plane(n, c, h, w, self.float_type, halo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +80,19 @@ class Operand:
 
     value: Value
     form: Form
-    reach: Halo = Halo()
+    reach: Halo = field(default_factory=Halo)
 
     @property
     def step(self) -> float | None:
         """The quantisation scale of codes, None for floats."""
         quantization = self.value.quantization
         return float(quantization.scale) if quantization and self.form is Form.QUANTIZED else None
+
+
+def as_plane(layout: Plane | Value) -> Plane:
+    """`layout`, which the step's own operands say is a plane."""
+    assert isinstance(layout, Plane), layout
+    return layout
 
 
 class Step(Protocol):

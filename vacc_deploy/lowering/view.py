@@ -1,4 +1,4 @@
-"""A read-only look at a quantised ONNX graph: what is computed in integers, and which nodes are spoken for."""
+"""A read-only look at a quantised ONNX graph: what is computed in integers, which nodes are spoken for."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class GraphView:
         group = self._groups.get(node)
         if group is None or self.is_taken(node):
             return None
-        source = node.inputs[0]
-        ranks = {len(self.shape(value)) for value in (source, node.outputs[0]) if value is not None}
+        activations = [value for value in node.inputs if value is not None and self.folded(value) is None]
+        ranks = {len(self.shape(value)) for value in (*activations, node.outputs[0])}
         return group if ranks <= {2, 4} else None
 
     def group_nodes(self, group: Group) -> list[ir.Node]:

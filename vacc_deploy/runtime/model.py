@@ -53,7 +53,9 @@ class Model:
         if self.manifest.isa == "amx":
             backend.request_amx()
         if not self.artifact.code.is_file():
-            raise ArtifactError(f"the artifact has no {self.artifact.code.name}", hint="compile the model again")
+            raise ArtifactError(
+                f"the artifact has no {self.artifact.code.name}", hint="compile the model again"
+            )
         try:
             module = ffi.load_module(str(self.artifact.code.resolve()))
         except (RuntimeError, OSError) as error:

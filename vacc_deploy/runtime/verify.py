@@ -48,7 +48,9 @@ def verify_artifact(prefix: Path | str) -> Verification:
     model = Model(artifact)
     for index, (spec, got) in enumerate(zip(model.outputs, model.run(stored_inputs(model)), strict=True)):
         expected = vectors[f"output_{index}"]
-        same_bytes = got.view(np.uint8).reshape(*got.shape, -1) == expected.view(np.uint8).reshape(*got.shape, -1)
+        same_bytes = got.view(np.uint8).reshape(*got.shape, -1) == expected.view(np.uint8).reshape(
+            *got.shape, -1
+        )
         result.outputs[spec.name] = int(np.count_nonzero(~same_bytes.all(axis=-1)))
     return result
 

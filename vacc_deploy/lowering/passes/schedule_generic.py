@@ -6,6 +6,7 @@ primitives. Kernels of ours are opaque to this pass.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import tvm
@@ -38,13 +39,12 @@ def _schedule(function: Any) -> Any | None:
         root = schedule.get_sblock("root")
         blocks = schedule.get_child_blocks(root)
         for block in blocks[:-1]:
-            try:
+            # A reduction cannot be inlined; it is scheduled on its own.
+            with suppress(Exception):
                 schedule.compute_inline(block)
-            except Exception:  # noqa: BLE001 - a reduction cannot be inlined; it is scheduled on its own
-                continue
         for block in schedule.get_child_blocks(root):
             _parallelise(schedule, block)
-    except Exception:  # noqa: BLE001 - TVM's schedule errors share no base class
+    except Exception:
         return None
     scheduled = schedule.mod["main"]
     # The schedule names its function "main"; the original is private and has no symbol of its own.

@@ -1,4 +1,4 @@
-"""Partition an ONNX graph: every node becomes part of a step of ours, or a generic step that Relax computes."""
+"""Partition an ONNX graph: every node becomes part of a step of ours, or a step that Relax computes."""
 
 from __future__ import annotations
 

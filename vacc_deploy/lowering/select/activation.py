@@ -27,7 +27,7 @@ def read_activation(node: ir.Node, view: GraphView) -> Activation | None:
     if node.op_type == "Relu":
         return Activation(low=0.0)
     if node.op_type == "LeakyRelu":
-        return Activation(slope=np.float32(node.attributes.get_float("alpha", 0.01)).reshape(()))
+        return Activation(slope=np.asarray(node.attributes.get_float("alpha", 0.01), np.float32))
     if node.op_type == "PRelu":
         slopes = view.folded(node.inputs[1])
         channels = view.shape(node.outputs[0])[1]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
@@ -83,7 +82,10 @@ class BinaryStep:
             steps = Scales(scales[0], scales[1], float(result.scale))
         if self.op == "mul":
             return mul.build(
-                mul.MulSpec(planes[0], planes[1], output, which, low, high), target, scales=steps, constant=constant
+                mul.MulSpec(planes[0], planes[1], output, which, low, high),
+                target,
+                scales=steps,
+                constant=constant,
             )
         spec = add.AddSpec(planes[0], planes[1], output, which, low, high, subtract=self.op == "sub")
         return add.build(spec, target, scales=steps, constant=constant)
@@ -147,6 +149,8 @@ def _broadcasts(sides: Sequence[Operand | Constant], output: tuple[int, ...]) ->
     shapes = [side.array.shape if isinstance(side, Constant) else side.value.shape for side in sides]
     return all(
         len(shape) == 4
-        and shape[0] in (1, output[0]) and shape[1] in (1, output[1]) and shape[2:] in (output[2:], (1, 1))
+        and shape[0] in (1, output[0])
+        and shape[1] in (1, output[1])
+        and shape[2:] in (output[2:], (1, 1))
         for shape in shapes
     )

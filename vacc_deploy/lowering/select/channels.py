@@ -36,7 +36,9 @@ class ConcatStep:
         assert isinstance(output, Plane)
         planes = [plane for plane in inputs if isinstance(plane, Plane)]
         tables = self._tables()
-        spec = channels.concat(planes, output, [index in tables for index in range(len(planes))] if tables else ())
+        spec = channels.concat(
+            planes, output, [index in tables for index in range(len(planes))] if tables else ()
+        )
         return channels.build(spec, target, tables or None)
 
     def _tables(self) -> dict[int, Array]:

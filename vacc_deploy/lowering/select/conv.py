@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.lowering.graph import Operand, Value
+from vacc_deploy.lowering.graph import Operand, Value, as_plane
 from vacc_deploy.lowering.kernels import qconv2d, qconv2d_grouped, qconv_transpose2d
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
@@ -62,10 +62,17 @@ class IntegerConvStep:
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """Dense, depthwise, grouped or transposed, as the operator says."""
-        source, window = inputs[0], self.window
-        assert isinstance(source, Plane) and isinstance(output, Plane)
+        source, output, window = as_plane(inputs[0]), as_plane(output), self.window
         epilogue = self._epilogue(inputs, output)
-        geometry = (source, output, window.kernel, window.strides, window.dilations, window.pads[:2], epilogue)
+        geometry = (
+            source,
+            output,
+            window.kernel,
+            window.strides,
+            window.dilations,
+            window.pads[:2],
+            epilogue,
+        )
         factors = None if self.addition is None else self.addition.factors
         if self.transposed:
             spec = qconv_transpose2d.QConvTranspose2dSpec(*geometry, groups=self.groups)
@@ -106,7 +113,9 @@ def select_integer_conv(node: ir.Node, view: GraphView) -> IntegerConvStep | Non
     transposed, groups = node.op_type == "ConvTranspose", group_count(node)
     channels = weight.shape[1] * groups if transposed else weight.shape[0]
     scales = group.operands[1].scale.astype(np.float32).reshape(-1)
-    scales = np.tile(scales, groups) if transposed and scales.size > 1 else np.broadcast_to(scales, (channels,))
+    scales = (
+        np.tile(scales, groups) if transposed and scales.size > 1 else np.broadcast_to(scales, (channels,))
+    )
     source = view.coded_input(group, 0)
     size = source.value.shape[2:]
     window = read_window(node, (weight.shape[2], weight.shape[3]), (size[0], size[1]))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.lowering.graph import Operand, Value
+from vacc_deploy.lowering.graph import Operand, Value, as_plane
 from vacc_deploy.lowering.kernels import hconv2d, hconv_transpose2d
 from vacc_deploy.lowering.kernels.float_epilogue import FloatEpilogue
 from vacc_deploy.lowering.kernels.kernel import Kernel
@@ -54,15 +54,22 @@ class FloatConvStep:
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """Dense, depthwise, grouped or transposed, as the operator says."""
-        source, window = inputs[0], self.window
-        assert isinstance(source, Plane) and isinstance(output, Plane)
+        source, output, window = as_plane(inputs[0]), as_plane(output), self.window
         residual = None
         if self.residual is not None:
             assert isinstance(inputs[1], Plane)
             residual = inputs[1]
         slope = self.activation.slope
         epilogue = FloatEpilogue(self.activation.low, self.activation.high, slope is not None, residual)
-        geometry = (source, output, window.kernel, window.strides, window.dilations, window.pads[:2], epilogue)
+        geometry = (
+            source,
+            output,
+            window.kernel,
+            window.strides,
+            window.dilations,
+            window.pads[:2],
+            epilogue,
+        )
         if self.transposed:
             transposed = hconv_transpose2d.HconvTranspose2dSpec(*geometry, groups=self.groups)
             return hconv_transpose2d.build(transposed, target, self.weight, self.bias, slope)

@@ -76,7 +76,9 @@ def select_float_gemm(node: ir.Node, view: GraphView) -> FloatConvStep | None:
         transposed=False,
         groups=1,
         weight=_outputs_first(node, weight.astype(np.float32)),
-        bias=None if bias is None else np.broadcast_to(bias.astype(np.float32).reshape(-1), (channels,)).copy(),
+        bias=None
+        if bias is None
+        else np.broadcast_to(bias.astype(np.float32).reshape(-1), (channels,)).copy(),
         activation=activation,
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.lowering.graph import Operand, Value
+from vacc_deploy.lowering.graph import Operand, Value, as_plane
 from vacc_deploy.lowering.kernels import global_pool, instance_norm, pool
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
@@ -45,10 +45,16 @@ class PoolStep:
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The pooling kernel."""
-        source, window = inputs[0], self.window
-        assert isinstance(source, Plane) and isinstance(output, Plane)
+        source, output, window = as_plane(inputs[0]), as_plane(output), self.window
         spec = pool.PoolSpec(
-            source, output, self.kind, window.kernel, window.strides, window.pads, window.dilations, *self.clamp
+            source,
+            output,
+            self.kind,
+            window.kernel,
+            window.strides,
+            window.pads,
+            window.dilations,
+            *self.clamp,
         )
         averages = self.kind == "average"
         return pool.build(
@@ -79,8 +85,7 @@ class GlobalPoolStep:
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The reducing kernel."""
-        source = inputs[0]
-        assert isinstance(source, Plane) and isinstance(output, Plane)
+        source, output = as_plane(inputs[0]), as_plane(output)
         spec = global_pool.GlobalPoolSpec(source, output, self.kind, *self.clamp)
         return global_pool.build(spec, target, input_scale=self.source.step, output_scale=self.output.step)
 
@@ -105,8 +110,7 @@ class InstanceNormStep:
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The normalising kernel."""
-        source = inputs[0]
-        assert isinstance(source, Plane) and isinstance(output, Plane)
+        source, output = as_plane(inputs[0]), as_plane(output)
         spec = instance_norm.InstanceNormSpec(
             source, output, self.epsilon, self.activation.low, self.activation.high
         )

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import onnx_ir as ir
 
-from vacc_deploy.lowering.graph import Operand, Value
+from vacc_deploy.lowering.graph import Operand, Value, as_plane
 from vacc_deploy.lowering.kernels import channels, gather_pixels, resize_bilinear
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
@@ -43,14 +43,15 @@ class ResizeStep:
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """Copies for nearest, two taps per axis for linear."""
-        source = inputs[0]
-        assert isinstance(source, Plane) and isinstance(output, Plane)
+        source, output = as_plane(inputs[0]), as_plane(output)
         if self.mode == "nearest":
             spec = gather_pixels.nearest(
                 source, output, self.scales, cast(Any, self.coordinates), cast(Any, self.nearest_mode)
             )
             return gather_pixels.build(spec, target)
-        bilinear = resize_bilinear.BilinearSpec(source, output, self.scales, cast(Coordinates, self.coordinates))
+        bilinear = resize_bilinear.BilinearSpec(
+            source, output, self.scales, cast(Coordinates, self.coordinates)
+        )
         return resize_bilinear.build(
             bilinear, target, input_scale=self.source.step, output_scale=self.output.step
         )
@@ -76,8 +77,7 @@ class PadStep:
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The copying kernel."""
-        source = inputs[0]
-        assert isinstance(source, Plane) and isinstance(output, Plane)
+        source, output = as_plane(inputs[0]), as_plane(output)
         spec = gather_pixels.pad(source, output, self.top, self.left, self.mode, self.value)
         return gather_pixels.build(spec, target)
 
@@ -99,8 +99,7 @@ class SliceStep:
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The copying kernel."""
-        source = inputs[0]
-        assert isinstance(source, Plane) and isinstance(output, Plane)
+        source, output = as_plane(inputs[0]), as_plane(output)
         if self.ranges[0] != range(source.channels):
             return channels.build(channels.take_channels(source, output, self.ranges[0]), target)
         return gather_pixels.build(gather_pixels.crop(source, output, self.ranges[1], self.ranges[2]), target)
@@ -114,7 +113,7 @@ def select_resize(node: ir.Node, view: GraphView) -> ResizeStep | None:
     coordinates = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
     if picture is None or len(view.shape(picture)) != 4 or coordinates not in _COORDINATES:
         return None
-    if mode not in ("nearest", "linear") or node.attributes.get_int("antialias", 0):
+    if mode not in ("nearest", "linear") or node.attributes.get_int("antialias", 0) == 1:
         return None
     before, after = view.shape(picture), view.shape(result)
     scales = view.constant(node.inputs[2]) if len(node.inputs) > 2 else None
@@ -150,7 +149,11 @@ def select_pad(node: ir.Node, view: GraphView) -> PadStep | None:
     """Paddings of height and width with constant amounts."""
     picture = node.inputs[0]
     mode = node.attributes.get_string("mode", "constant")
-    if picture is None or len(view.shape(picture)) != 4 or mode not in ("constant", "reflect", "edge", "wrap"):
+    if (
+        picture is None
+        or len(view.shape(picture)) != 4
+        or mode not in ("constant", "reflect", "edge", "wrap")
+    ):
         return None
     amounts = view.constant(node.inputs[1]) if len(node.inputs) > 1 else None
     axes = view.constant(node.inputs[3]) if len(node.inputs) > 3 else None
@@ -169,14 +172,14 @@ def select_pad(node: ir.Node, view: GraphView) -> PadStep | None:
     if moved is None:
         return None
     fill = constant if mode == "constant" and constant else None
-    return PadStep(
-        moved.source, moved.output, moved.nodes, before[2], before[3], cast(PadMode, mode), fill
-    )
+    return PadStep(moved.source, moved.output, moved.nodes, before[2], before[3], cast(PadMode, mode), fill)
 
 
 def _per_axis(amounts: np.ndarray, axes: np.ndarray | None) -> tuple[list[int], list[int]]:
     """Amounts before and after each of four axes."""
-    listed = [int(axis) % 4 for axis in axes.reshape(-1)] if axes is not None and axes.size else list(range(4))
+    listed = (
+        [int(axis) % 4 for axis in axes.reshape(-1)] if axes is not None and axes.size else list(range(4))
+    )
     flat = [int(amount) for amount in amounts.reshape(-1)]
     before, after = [0] * 4, [0] * 4
     for index, axis in enumerate(listed):
@@ -191,7 +194,9 @@ def select_slice(node: ir.Node, view: GraphView) -> SliceStep | None:
     if picture is None or len(view.shape(picture)) != 4:
         return None
     bounds = [view.constant(value) for value in node.inputs[1:]]
-    if len(bounds) < 2 or any(bound is None and node.inputs[i + 1] is not None for i, bound in enumerate(bounds)):
+    if len(bounds) < 2 or any(
+        bound is None and node.inputs[i + 1] is not None for i, bound in enumerate(bounds)
+    ):
         return None
     starts, ends, axes, steps = (*bounds, None, None)[:4]
     assert starts is not None and ends is not None

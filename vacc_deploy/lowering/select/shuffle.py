@@ -8,7 +8,7 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from vacc_deploy.lowering.graph import Operand, Value
+from vacc_deploy.lowering.graph import Operand, Value, as_plane
 from vacc_deploy.lowering.kernels import pixel_shuffle
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
@@ -36,8 +36,7 @@ class PixelShuffleStep:
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The copying kernel."""
-        source = inputs[0]
-        assert isinstance(source, Plane) and isinstance(output, Plane)
+        source, output = as_plane(inputs[0]), as_plane(output)
         spec = pixel_shuffle.PixelShuffleSpec(source, output, self.factor, self.mode)
         return pixel_shuffle.build(spec, target)
 
@@ -59,8 +58,7 @@ class SpaceToDepthStep:
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The copying kernel."""
-        source = inputs[0]
-        assert isinstance(source, Plane) and isinstance(output, Plane)
+        source, output = as_plane(inputs[0]), as_plane(output)
         return pixel_shuffle.build(pixel_shuffle.SpaceToDepthSpec(source, output, self.factor), target)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.lowering.graph import Operand, Value
+from vacc_deploy.lowering.graph import Operand, Value, as_plane
 from vacc_deploy.lowering.kernels import prelu, table, unary
 from vacc_deploy.lowering.kernels.float_functions import FUNCTIONS
 from vacc_deploy.lowering.kernels.kernel import Kernel
@@ -43,8 +43,7 @@ class TableStep:
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The look-up kernel."""
-        source = inputs[0]
-        assert isinstance(source, Plane) and isinstance(output, Plane)
+        source, output = as_plane(inputs[0]), as_plane(output)
         return table.build(table.TableSpec(source, output), target, self.table)
 
 
@@ -65,8 +64,7 @@ class PReluStep:
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The per-channel kernel."""
-        source = inputs[0]
-        assert isinstance(source, Plane) and isinstance(output, Plane)
+        source, output = as_plane(inputs[0]), as_plane(output)
         spec = prelu.PReluSpec(source, output)
         return prelu.build(spec, target, self.slopes, self.source.step, self.output.step)
 
@@ -94,8 +92,7 @@ class FunctionStep:
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The function's kernel."""
-        source = inputs[0]
-        assert isinstance(source, Plane) and isinstance(output, Plane)
+        source, output = as_plane(inputs[0]), as_plane(output)
         return unary.build(unary.UnarySpec(source, output, self.function, self.alpha, self.beta), target)
 
 
