@@ -115,6 +115,12 @@ def test_a_datalist_of_tensors_needs_no_vdsp_operator(tiny_artifact: Path, tmp_p
     assert np.array_equal(read_npz(output / "output_000000.npz")["output_0"], (2 * half).astype(np.float16))
 
 
+def test_arrays_are_taken_in_file_order(tmp_path: Path) -> None:
+    np.savez(tmp_path / "tokens.npz", input_ids=np.int32([1]), attention_mask=np.int32([2]), a=np.int32([3]))
+    tensors: Any = read_tensors(tmp_path / "tokens.npz")
+    assert [array.tolist() for array in tensors] == [[1], [2], [3]]
+
+
 BAD_FILES: dict[str, tuple[Any, dict[str, np.ndarray], str]] = {
     "float picture": (read_picture, {"input_0": np.zeros((3, 4, 4), np.float32)}, r"float32 \[3, 4, 4\]"),
     "interleaved picture": (read_picture, {"input_0": np.zeros((4, 4, 3), np.uint8)}, r"uint8 \[4, 4, 3\]"),

@@ -130,7 +130,7 @@ def bench(
         return
     print(f"emulation on this CPU ({cpu_name()}), not the card")
     shapes = ", ".join("x".join(map(str, spec.shape)) for spec in manifest.inputs)
-    feed = f"pictures through {vdsp_params}" if vdsp_params else "tensors, no pre-processing"
+    feed = f"input through {vdsp_params}" if vdsp_params else "tensors, no pre-processing"
     threads_each = settings.threads_per_instance
     print(f"{prefix}: {manifest.dtype}, input {shapes}; {feed}; {threads_each} threads per instance")
     for profile in profiles:

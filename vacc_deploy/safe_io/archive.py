@@ -37,8 +37,8 @@ class Archive:
 
     @property
     def names(self) -> list[str]:
-        """The members' names, sorted."""
-        return sorted(self._members)
+        """The members' names in the order of the archive."""
+        return list(self._members)
 
     def size(self, name: str) -> int:
         """The declared uncompressed size of a member in bytes."""

@@ -31,7 +31,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same arrays give the same bytes at any tim
 
 
 def read_npz(path: PathLike) -> dict[str, NDArray[Any]]:
-    """The arrays of an npz file, by name in sorted order.
+    """The arrays of an npz file in file order: token models take them by position.
 
     Raises:
         FileError: Not an npz file; a member is damaged, pickled, not numeric, promises more data than it
