@@ -16,6 +16,7 @@ from vacc_deploy.errors import DataError
 from vacc_deploy.quantize.calibrators import choose_range
 from vacc_deploy.quantize.crops import CropKeeper
 from vacc_deploy.quantize.digest import model_digest
+from vacc_deploy.quantize.guard_rails import DataWatch, threshold_warnings
 from vacc_deploy.quantize.histogram import Histogram
 from vacc_deploy.quantize.improve import improve
 from vacc_deploy.quantize.layers import Layer, find_layers
@@ -129,7 +130,8 @@ def calibrate(
     observer = Observer(model, observed_tensors(model, layers), threads=settings.threads)
     expected = len(dataset) if isinstance(dataset, Sized) else None
     crops = CropKeeper(model, layers, budget_macs=settings.budget_macs, expected=expected)
-    histograms, count = collect_histograms(observer, crops(dataset), progress)
+    watch = DataWatch()
+    histograms, count = collect_histograms(observer, crops(watch(dataset)), progress)
     pictures: frozenset[str] = picture_tensors(model, layers) if settings.protect_images else frozenset()
     tensors = {
         name: choose_entry(histogram, settings, is_picture=name in pictures)
@@ -141,6 +143,7 @@ def calibrate(
         settings=settings_to_json(settings),
         tensors=tensors,
         layers=layer_entries(layers, settings, pictures),
+        warnings=(*watch.warnings(), *threshold_warnings(tensors)),
     )
     if settings.mode != "auto" and not settings.correct_channels:
         return table

@@ -110,7 +110,7 @@ def sum_of(parts: list[Moments]) -> Moments:
 
 
 def does_no_harm(per_picture: list[Moments]) -> bool:
-    """Whether a fit to one half of the pictures leaves the squared error on the other half about as it was."""
+    """Whether a fit to one half of the pictures leaves the error on the other half about as it was."""
     if len(per_picture) < 2:
         return False
     even, odd = sum_of(per_picture[0::2]), sum_of(per_picture[1::2])

@@ -59,8 +59,8 @@ class CropKeeper:
             yield feed
 
     def _cut(self, feed: Feed, index: int) -> Feed:
-        picture = feed[self._input]
-        if picture.ndim != 4:
+        picture = feed.get(self._input)
+        if picture is None or picture.ndim != 4:
             return dict(feed)  # the observer refuses it with a proper error
         # Fractional parts of multiples of irrational numbers spread evenly without any randomness.
         top = _offset(picture.shape[2] - self._size[0], 0.618 * (index + 1))

@@ -20,6 +20,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from vacc_deploy.quantize.layers import find_layers
+from vacc_deploy.quantize.plan import Plan
 from vacc_deploy.quantize.qdq import plan_for, quantize
 from vacc_deploy.quantize.score import Score, runner
 from vacc_deploy.quantize.table import CalibrationTable
@@ -163,8 +164,9 @@ class Search:
         ranked = [name for name in order or [] if name in set(movable)]
         self.movable = ranked + [name for name in movable if name not in set(ranked)]
         self.best: tuple[frozenset[str], float] = (frozenset(), float("inf"))
+        self.ranked_all = True
 
-    def _plan(self, table: CalibrationTable):  # type: ignore[no-untyped-def]
+    def _plan(self, table: CalibrationTable) -> Plan:
         return plan_for(self.layers, table, [str(v.name) for v in self.model.graph.outputs])
 
     def int8_share(self, table: CalibrationTable) -> float:
@@ -223,7 +225,7 @@ class Search:
                 self._win_back()
         except _OutOfTimeError:
             out_of_time = True
-        return self._result(start, gains, out_of_time)
+        return self._result(start, gains, out_of_time or not self.ranked_all)
 
     def _rank(self, start: float, gains: dict[str, float]) -> None:
         for name in self.movable:
@@ -231,8 +233,9 @@ class Search:
                 self.time_limit_s is not None
                 and self.clock() - self.started > _RANKING_TIME * self.time_limit_s
             )
-            if late and frozenset({name}) and name not in self.journal.drops:
-                break
+            if late and name not in self.journal.drops:
+                self.ranked_all = False
+                return
             gains[name] = start - self.measure(frozenset({name}), "rank", name)
 
     def _spend(self, start: float, gains: dict[str, float]) -> None:

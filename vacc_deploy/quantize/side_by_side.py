@@ -200,6 +200,10 @@ class SideBySide:
                 operands[index] = dequantize(codes, params.scale, params.zero_point)
         return operands
 
+    def run_float(self, layer: Layer, inputs: dict[str, Batch]) -> Batch:
+        """The float form of `layer` on `inputs`, before its fused activation."""
+        return self._run(layer, inputs, None)
+
     def _run(self, layer: Layer, stream: dict[str, Batch], operands: dict[int, Array] | None) -> Batch:
         run = node_runner(self.model, layer.node, operands or {}, self.threads)
         count = len(stream[layer.inputs[0]]) if layer.inputs else 0

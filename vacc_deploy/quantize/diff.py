@@ -1,0 +1,231 @@
+"""Where the decibels go: a quantised network against its float model, layer by layer.
+
+Two columns per layer: *single* is the layer's own noise, quantised but fed float input; *entire* is
+everything that has piled up by then. A layer whose entire error is far above its single one only passes
+on what it was given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from vacc_deploy.quantize.layers import Layer, find_layers
+from vacc_deploy.quantize.qdq import plan_for, quantize
+from vacc_deploy.quantize.score import (
+    FidelityScore,
+    Score,
+    drop_from_fidelity,
+    fidelity_for_drop,
+    runner,
+)
+from vacc_deploy.quantize.side_by_side import SideBySide, Step, activate, fake_quantize
+from vacc_deploy.quantize.table import CalibrationTable
+from vacc_deploy.quantize.unsigned import to_unsigned
+
+Array = npt.NDArray[Any]
+
+_MOST_DB = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How close a tensor is to its reference.
+
+    Attributes:
+        cosine: Cosine similarity, 1 for equal directions.
+        sqnr_db: Signal to noise, dB, at most 200.
+        max_abs: Largest absolute difference.
+    """
+
+    cosine: float
+    sqnr_db: float
+    max_abs: float
+
+
+def agreement(reference: Sequence[Array], result: Sequence[Array]) -> Agreement:
+    """The agreement of two lists of arrays, taken together."""
+    dot = power_a = power_b = noise = largest = 0.0
+    for a, b in zip(reference, result, strict=True):
+        x, y = a.astype(np.float64), b.astype(np.float64)
+        dot += float(np.vdot(x, y))
+        power_a, power_b = power_a + float(np.vdot(x, x)), power_b + float(np.vdot(y, y))
+        difference = x - y
+        noise += float(np.vdot(difference, difference))
+        largest = max(largest, float(np.abs(difference).max(initial=0.0)))
+    norm = math.sqrt(power_a * power_b)
+    cosine = dot / norm if norm > 0 else float(power_a == power_b)
+    sqnr = _MOST_DB if noise == 0 else 10 * math.log10(max(power_a, 1e-30) / noise)
+    return Agreement(min(1.0, cosine), min(_MOST_DB, sqnr), largest)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerDiff:
+    """One layer's line in the comparison.
+
+    Attributes:
+        name: As in the user's ONNX.
+        op_type: Its operator.
+        precision: ``int8`` or ``fp16``, as it really runs.
+        why: The reason for the precision.
+        macs_share: Fraction of the MACs.
+        entire: Error accumulated up to here, result rounded to codes where the network does so.
+        single: This layer alone, fed the float input.
+        cost_db: What its being int8 costs in place, where measured.
+    """
+
+    name: str
+    op_type: str
+    precision: str
+    why: str
+    macs_share: float
+    entire: Agreement
+    single: Agreement
+    cost_db: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A flat JSON-ready dict; also the row of a CSV."""
+        data = {k: v for k, v in asdict(self).items() if k not in ("entire", "single")}
+        for column, values in (("entire", self.entire), ("single", self.single)):
+            for key, value in asdict(values).items():
+                data[f"{column}_{key}"] = value
+        return data
+
+
+def diff_layers(
+    model: ir.Model, table: CalibrationTable, feeds: Sequence[dict[str, Array]], *, threads: int = 2
+) -> list[LayerDiff]:
+    """Every layer of `model` quantised by `table`, compared on `feeds`, in graph order.
+
+    Args:
+        model: Float model.
+        table: The calibration table of the artifact.
+        feeds: Inputs, kept in memory; two or three pictures are enough.
+        threads: Threads of ONNX Runtime.
+    """
+    layers = find_layers(model)
+    plan = plan_for(layers, table, [str(v.name) for v in model.graph.outputs])
+    total = max(sum(layer.macs for layer in layers), 1)
+    walk = SideBySide(model, table, plan, feeds, threads=threads)
+    lines = []
+    for step in walk:
+        layer = step.layer
+        entry = table.layers[layer.name]
+        expected = [activate(layer, x) for x in step.reference]
+        entire = _as_read(walk, layer, _result(walk, step, walk.inputs_of(layer)))
+        single = _as_read(walk, layer, _result(walk, step, _single_inputs(walk, step)))
+        lines.append(
+            LayerDiff(
+                name=layer.name,
+                op_type=layer.op_type,
+                precision="int8" if step.int8 else "fp16",
+                why=entry.why if entry.precision == "fp16" or step.int8 else plan.why_float[layer.name],
+                macs_share=layer.macs / total,
+                entire=agreement(expected, entire),
+                single=agreement(expected, single),
+                cost_db=entry.gain_db,
+            )
+        )
+    return lines
+
+
+def _result(walk: SideBySide, step: Step, inputs: dict[str, list[Array]]) -> list[Array]:
+    result = walk.run_quantized(step.layer, inputs) if step.int8 else walk.run_float(step.layer, inputs)
+    return [activate(step.layer, x) for x in result]
+
+
+def _single_inputs(walk: SideBySide, step: Step) -> dict[str, list[Array]]:
+    """The float inputs as the layer would read them: rounded to codes if it runs in int8."""
+    if not step.int8:
+        return step.float_inputs
+    return {
+        name: [fake_quantize(x, walk.params(name)) for x in batch]
+        for name, batch in step.float_inputs.items()
+    }
+
+
+def _as_read(walk: SideBySide, layer: Layer, result: list[Array]) -> list[Array]:
+    if layer.name in walk.plan.int8 and layer.output in walk.plan.quantized:
+        params = walk.params(layer.output)
+        return [fake_quantize(x, params) for x in result]
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One layer's part in the loss.
+
+    Attributes:
+        name: The layer.
+        won_back_db: What the network wins back with this layer in fp16.
+        macs_share: Fraction of the MACs that moves to fp16 with it.
+        text: The same in words.
+    """
+
+    name: str
+    won_back_db: float
+    macs_share: float
+    text: str
+
+
+def find_causes(
+    model: ir.Model,
+    table: CalibrationTable,
+    score: Score,
+    lines: Sequence[LayerDiff],
+    *,
+    most: int = 5,
+    threads: int = 2,
+) -> tuple[float, list[Cause]]:
+    """The whole loss, and the layers that cause most of it.
+
+    Puts the int8 layers with the worst single SQNR into fp16 one at a time and measures.
+
+    Args:
+        model: Float model.
+        table: The artifact's calibration table.
+        score: What a network loses, in dB.
+        lines: From `diff_layers`.
+        most: How many layers to try.
+        threads: Threads of ONNX Runtime.
+    """
+    whole = score(runner(to_unsigned(quantize(model, table)), threads))
+    suspects = sorted((line for line in lines if line.precision == "int8"), key=lambda n: n.single.sqnr_db)
+    causes = []
+    for line in suspects[:most]:
+        changed = table.with_precision(line.name, "fp16", "diff")
+        left = score(runner(to_unsigned(quantize(model, changed)), threads))
+        won = whole - left
+        text = (
+            f"{won:.2f} of the lost {whole:.2f} dB come from {line.name} ({line.op_type}, single SQNR "
+            f"{line.single.sqnr_db:.1f} dB); in fp16: {won:+.2f} dB, "
+            f"+{100 * line.macs_share:.2f} % of the MACs in fp16"
+        )
+        causes.append(Cause(line.name, won, line.macs_share, text))
+    return whole, sorted(causes, key=lambda cause: -cause.won_back_db)
+
+
+def tolerance_text(fidelity_db: float, psnr_db: float, wanted_drop_db: float = 0.05) -> str:
+    """Which fidelity the task needs, and what the present one costs, in one sentence."""
+    needed = fidelity_for_drop(wanted_drop_db, psnr_db)
+    expected = drop_from_fidelity(fidelity_db, psnr_db)
+    verdict = "is enough" if fidelity_db >= needed else "is not"
+    return (
+        f"to lose less than {wanted_drop_db:g} dB at {psnr_db:.1f} dB, fidelity must be at least "
+        f"{needed:.1f} dB; "
+        f"{fidelity_db:.1f} dB {verdict} (it costs about {expected:.3f} dB)"
+    )
+
+
+def fidelity_db(
+    model: ir.Model, table: CalibrationTable, feeds: Sequence[dict[str, Array]], *, threads: int = 2
+) -> float:
+    """PSNR of the quantised network's first output against the float one, mean over `feeds`."""
+    score = FidelityScore(model, feeds, threads=threads)
+    return score.fidelity_db(runner(to_unsigned(quantize(model, table)), threads))
