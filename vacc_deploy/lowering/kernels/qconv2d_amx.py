@@ -28,8 +28,7 @@ from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function,
 from vacc_deploy.lowering.kernels.isa.planes import (
     PlaneBuffer,
     plane_argument,
-    write_end_halo,
-    write_side_halo,
+    write_row_halo,
 )
 from vacc_deploy.lowering.kernels.isa.simd import simd_of
 from vacc_deploy.lowering.kernels.isa.tile import ROW_BYTES, ROWS, AmxTiles, Tiles, TileShape
@@ -324,6 +323,5 @@ def emit_amx(
             n, y = T.floordiv(i, out.height), T.floormod(i, out.height)
             fill_unused_channels(result, spec.epilogue, simd, n, y)
             for block in range(out.blocks):
-                write_side_halo(result, n, block, y)
-        write_end_halo(result)
+                write_row_halo(result, n, block, y)
     return function.get()

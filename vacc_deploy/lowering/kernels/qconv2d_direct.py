@@ -24,8 +24,7 @@ from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function,
 from vacc_deploy.lowering.kernels.isa.planes import (
     PlaneBuffer,
     plane_argument,
-    write_end_halo,
-    write_side_halo,
+    write_row_halo,
 )
 from vacc_deploy.lowering.kernels.isa.simd import Simd, simd_of
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, load
@@ -160,7 +159,7 @@ class _Direct:
         """Writes what no sum goes to: channels past the last one, and the halo beside the row."""
         fill_unused_channels(self.target, self.spec.epilogue, self.simd, n, y)
         for block in range(self.spec.target.blocks):
-            write_side_halo(self.target, n, block, y)
+            write_row_halo(self.target, n, block, y)
 
 
 # Above this many bytes of weights, several rows share one pass over a group's weights.
@@ -196,5 +195,4 @@ def emit_direct(spec: QConv2dSpec, target: Target, tile: Tile | None = None) -> 
             if rest:
                 kernel.row(n, y, groups * tile.vectors, rest)
             kernel.fill_row(n, y)
-        write_end_halo(kernel.target)
     return function.get()

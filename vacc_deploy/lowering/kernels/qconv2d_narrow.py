@@ -24,8 +24,7 @@ from vacc_deploy.lowering.kernels.isa.planes import (
     PlaneBuffer,
     parallel_rows,
     plane_argument,
-    write_end_halo,
-    write_side_halo,
+    write_row_halo,
 )
 from vacc_deploy.lowering.kernels.isa.simd import Simd, simd_of
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, lanes_of, let, load
@@ -165,6 +164,5 @@ def emit_narrow(spec: QConv2dSpec, target: Target, segments: Segments) -> Any:
         with parallel_rows(out.batch, out.height) as (n, y):
             kernel.row(n, y)
             fill_unused_channels(kernel.target, spec.epilogue, simd, n, y)
-            write_side_halo(kernel.target, n, 0, y)
-        write_end_halo(kernel.target)
+            write_row_halo(kernel.target, n, 0, y)
     return function.get()

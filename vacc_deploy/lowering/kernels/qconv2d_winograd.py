@@ -40,8 +40,7 @@ from vacc_deploy.lowering.kernels.isa.function import (
 from vacc_deploy.lowering.kernels.isa.planes import (
     PlaneBuffer,
     plane_argument,
-    write_end_halo,
-    write_side_halo,
+    write_row_halo,
 )
 from vacc_deploy.lowering.kernels.isa.simd import Simd, simd_of
 from vacc_deploy.lowering.kernels.isa.vector import (
@@ -72,6 +71,9 @@ _WEIGHT_TRANSFORM = np.array(  # 24·G, the last row halved
 
 
 _HEAVY_WEIGHTS = 2 * 1024 * 1024  # bytes; beyond, threads share out output channels instead of tiles
+# Transformed weights are 8 times larger. (bytes, tiles): from so many bytes on they come from beyond the
+# caches in every inference, which pays only for a picture of at least so many tiles.
+_PAYS_FROM = ((_HEAVY_WEIGHTS, 64), (512 * 1024, 32), (0, 4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +102,15 @@ def choose_chunk(simd: Simd, spec: QConv2dSpec) -> Chunk | None:
     if spec.source.block < 2 * simd.lanes or out.channels < simd.lanes:
         return None
     tiles = -(-out.height // _STEP) * -(-out.width // _STEP)
-    if min(out.height, out.width) < _STEP or tiles < 4:
-        return None
     total = _vectors(simd, spec)
+    weight_bytes = _SIDE**2 * _depth(simd, spec) * total * simd.lanes * 2
+    fewest = next(fewest for size, fewest in _PAYS_FROM if weight_bytes >= size)
+    if min(out.height, out.width) < _STEP or tiles < fewest:
+        return None
     choices = ((4, 4), (3, 4), (5, 4), (2, 8), (1, 16)) if simd.registers == 32 else ((2, 4), (4, 2), (1, 4))
     vectors, rows = next((v, rows) for v, rows in choices if total % v == 0)
     rows = min(rows, tiles)
-    heavy = _SIDE**2 * _depth(simd, spec) * total * simd.lanes * 2 > _HEAVY_WEIGHTS
+    heavy = weight_bytes >= _HEAVY_WEIGHTS
     # As many tiles as share one pass over the weights, but several chunks for the threads to divide.
     most = 64 if heavy else min(32, max(8, tiles // 4))
     sizes = [size for size in range(rows, most + 1, rows) if size <= tiles and 2 * size >= min(most, tiles)]
@@ -325,6 +329,5 @@ def emit_winograd(spec: QConv2dSpec, target: Target, chunk: Chunk) -> Any:
             n, y = T.floordiv(i, out.height), T.floormod(i, out.height)
             fill_unused_channels(kernel.target, spec.epilogue, simd, n, y)
             for block in range(out.blocks):
-                write_side_halo(kernel.target, n, block, y)
-        write_end_halo(kernel.target)
+                write_row_halo(kernel.target, n, block, y)
     return function.get()

@@ -59,6 +59,25 @@ def write_side_halo(target: PlaneBuffer, n: Expr, block: Expr, y: Expr) -> None:
         target.store(n, block, y, x, 0, value)
 
 
+def write_row_halo(target: PlaneBuffer, n: Expr, block: Expr, y: Expr) -> None:
+    """Fills the halo beside interior row `y`, above it if it is the first, and below it if it is the last.
+
+    Called for every row, this is the whole halo, without a parallel loop of its own.
+    """
+    plane = target.plane
+    write_side_halo(target, n, block, y)
+    value = constant(plane.fill, plane.dtype, plane.block)
+    for edge, beyond in (
+        (0, range(-plane.halo.top, 0)),
+        (plane.height - 1, range(plane.height, plane.height + plane.halo.bottom)),
+    ):
+        if beyond:
+            with T.If(y == edge), T.Then():
+                for line in beyond:
+                    with T.serial(0, plane.columns) as x:
+                        target.store(n, block, line, x - plane.halo.left, 0, value)
+
+
 def write_end_halo(target: PlaneBuffer) -> None:
     """Fills the halo rows above and below the picture, corners included; opens its own parallel loop."""
     plane = target.plane
