@@ -67,9 +67,10 @@ def lower(
 
 
 def _prepare(model: ir.Model) -> ir.Model:
-    prepared = ir.from_proto(ir.to_proto(model))  # a copy that may be edited
+    prepared = model.clone()  # a copy that may be edited
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(prepared)
-    ShapeInferencePass()(prepared)
+    if any(value.shape is None or value.dtype is None for node in prepared.graph for value in node.outputs):
+        ShapeInferencePass()(prepared)
     for index, node in enumerate(prepared.graph):
         if not node.name:
             node.name = f"{node.op_type}_{index}"
