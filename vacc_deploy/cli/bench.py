@@ -57,7 +57,10 @@ def bench(
         int | None,
         typer.Option("--iterations", help="Requests over all instances; 0: until the datalist or -t ends."),
     ] = None,
-    seconds: Annotated[float | None, typer.Option("-t", "--time", help="Seconds to measure [5].")] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option("-t", "--time", help="Seconds to measure; default: 5, or the whole datalist."),
+    ] = None,
     mode: Annotated[str, typer.Option("--mode", help="throughput, latency, or both.")] = "throughput",
     forward_mode: Annotated[
         int,
@@ -74,7 +77,7 @@ def bench(
         int, typer.Option("--warmup", help="Requests per instance before the clock starts.")
     ] = 2,
     threads: Annotated[
-        int | None, typer.Option("--threads", help="CPU threads per instance [cores / instances].")
+        int | None, typer.Option("--threads", help="CPU threads per instance; default: the cores shared out.")
     ] = None,
     device: Annotated[
         str,
