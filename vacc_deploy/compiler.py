@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -18,21 +17,23 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.artifact import Manifest, TensorSpec, write_artifact
-from vacc_deploy.artifact.writer import Arrays
+from vacc_deploy.artifact.writer import Arrays, require_own_folder
 from vacc_deploy.config import BuildConfig
 from vacc_deploy.cpu import cpu_count, cpu_features
 from vacc_deploy.data import open_dataset
+from vacc_deploy.errors import ModelError
 from vacc_deploy.frontend import load_model
 from vacc_deploy.frontend.extra_ops import append_softmax
 from vacc_deploy.lowering.pipeline import Lowered, lower
 from vacc_deploy.lowering.target import Target, resolve_target
+from vacc_deploy.processing import Postprocess, Preprocess
 from vacc_deploy.quantize.calibrate import calibrate
 from vacc_deploy.quantize.layers import find_layers
 from vacc_deploy.quantize.qdq import quantize
 from vacc_deploy.quantize.table import CalibrationTable
 from vacc_deploy.quantize.vendor_keys import settings_from_config, translate
 from vacc_deploy.runtime.model import Model
-from vacc_deploy.safe_io import read_bytes, read_text
+from vacc_deploy.safe_io import parse_json, read_text, sha256_of
 from vacc_deploy.version import __version__
 
 Advance = Callable[..., None]
@@ -80,6 +81,8 @@ def compile_model(
         VdeployError: Of the stage that failed; nothing half-written is left behind.
     """
     config.require_compilable()
+    folder = (options.output or config.workspace) / config.name
+    require_own_folder(folder)  # before the work, not after it
     target = resolve_target(options.target)
     warnings = [str(remark) for remark in config.warnings]
     clock = _Clock()
@@ -103,7 +106,6 @@ def compile_model(
         manifest = _manifest(config, target, model, lowered, table)
         with clock.stage("self-test"):
             vectors = _vectors(Path(scratch) / "trial", manifest, library, lowered.params)
-        folder = (options.output or config.workspace) / config.name
         with clock.stage("write"):
             stage_files = _stage_files(table, final)
             prefix = write_artifact(folder, manifest, library, lowered.params, vectors, stage_files)
@@ -120,7 +122,9 @@ def _calibrated(
     settings = settings_from_config(
         config.quantize, translation.choices, recipe_exact=options.recipe_exact, threads=cpu_count()
     )
-    inputs = {str(value.name): tuple(value.shape.numpy()) for value in model.graph.inputs}
+    inputs = {
+        str(value.name): tuple(value.shape.numpy() if value.shape else ()) for value in model.graph.inputs
+    }
     dataset = open_dataset(config.dataset, inputs, options.dataset)
     with bar("calibrating", len(dataset)) as advance:
         return calibrate(model, dataset, settings, lambda _done, _what: advance())
@@ -155,10 +159,29 @@ def _manifest(
         params=tuple(lowered.params),
         versions={"vacc_deploy": __version__, **versions},
         config=config.effective(),
-        sources={"checkpoint": hashlib.sha256(read_bytes(config.checkpoint)).hexdigest()},
-        recipe=json.loads(model.metadata_props.get("vdeploy", "{}")),
+        sources={"checkpoint": sha256_of(config.checkpoint)},
+        recipe=_recipe(model, config.checkpoint),
         calibration={} if table is None else json.loads(table.to_json()),
     )
+
+
+def _recipe(model: ir.Model, checkpoint: Path) -> dict[str, Any]:
+    """What `vdeploy export` wrote into the model; checked, since any other program may have written it."""
+    text = model.metadata_props.get("vdeploy")
+    if not text:
+        return {}
+    recipe = parse_json(text, f"{checkpoint} [metadata 'vdeploy']")
+    if not isinstance(recipe, dict):
+        raise ModelError(
+            "the model's metadata 'vdeploy' is not an object",
+            where=str(checkpoint),
+            hint="export the model again, or remove that entry",
+        )
+    if recipe.get("preprocess"):
+        Preprocess.from_json(recipe["preprocess"])
+    if recipe.get("postprocess"):
+        Postprocess.from_json(recipe["postprocess"])
+    return recipe
 
 
 def _vectors(folder: Path, manifest: Manifest, library: Path, params: Arrays) -> dict[str, npt.NDArray[Any]]:

@@ -7,7 +7,11 @@ these two records, so calibration and run time cannot disagree.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from vacc_deploy.errors import ModelError
+
+_DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError)
 
 Color = Literal["rgb", "bgr", "y"]
 Resize = Literal["bilinear_cv", "bilinear_pillow", "bicubic_pillow", "nearest"]
@@ -30,15 +34,25 @@ class Preprocess:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Preprocess:
-        """The record that `to_json` wrote."""
-        return cls(
-            size=(int(data["size"][0]), int(data["size"][1])),
-            color=data["color"],
-            resize=data["resize"],
-            divisor=float(data["divisor"]),
-            mean=tuple(data["mean"]),
-            std=tuple(data["std"]),
-        )
+        """The record that `to_json` wrote.
+
+        Raises:
+            ModelError: A field is missing or no such value can have been written.
+        """
+        try:
+            record = cls(
+                size=(int(data["size"][0]), int(data["size"][1])),
+                color=_one_of(data["color"], Color),
+                resize=_one_of(data["resize"], Resize),
+                divisor=float(data["divisor"]),
+                mean=tuple(map(float, data["mean"])),
+                std=tuple(map(float, data["std"])),
+            )
+            if not record.divisor or not all(record.std) or len(record.mean) != len(record.std):
+                raise ValueError("mean and std of different lengths, or a division by zero")
+        except _DAMAGE as error:
+            raise _damaged("preprocess", error) from error
+        return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +70,32 @@ class Postprocess:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Postprocess:
-        """The record that `to_json` wrote."""
-        return cls(
-            scale=float(data["scale"]), shift=float(data["shift"]), color=data["color"], output=data["output"]
-        )
+        """The record that `to_json` wrote.
+
+        Raises:
+            ModelError: A field is missing or no such value can have been written.
+        """
+        try:
+            return cls(
+                scale=float(data["scale"]),
+                shift=float(data["shift"]),
+                color=_one_of(data["color"], Color),
+                output=int(data["output"]),
+            )
+        except _DAMAGE as error:
+            raise _damaged("postprocess", error) from error
+
+
+def _one_of(value: Any, choices: Any) -> Any:
+    if value not in get_args(choices):
+        raise ValueError(f"'{value}' is none of {', '.join(get_args(choices))}")
+    return value
+
+
+def _damaged(what: str, error: Exception) -> ModelError:
+    return ModelError(
+        f"the model's own record of its {what} is damaged",
+        where=f"metadata 'vdeploy', {what}",
+        why=f"{type(error).__name__}: {error}"[:200],
+        hint="export the model again",
+    )

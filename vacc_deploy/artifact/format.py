@@ -16,15 +16,21 @@ beside the stage files ``calibration.json`` and ``quantized.onnx`` of an int8 bu
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from vacc_deploy.artifact.typed_fields import typed_record
 from vacc_deploy.errors import ArtifactError
 from vacc_deploy.processing import Postprocess, Preprocess
 
 FORMAT_VERSION = 1
 
 CODE, MANIFEST, PARAMS, VECTORS, DIGESTS = ".so", ".json", ".params", ".vectors", ".sha256"
+_DTYPES = frozenset({"float16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64", "bool"})
+_MAX_ELEMENTS = 1 << 31
+_MAX_RANK = 8
+STAGE_FILES = ("calibration.json", "quantized.onnx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,21 @@ class TensorSpec:
     name: str
     shape: tuple[int, ...]
     dtype: str
+
+    def check(self) -> None:
+        """Refuse what no compile writes, before memory is taken for it.
+
+        Raises:
+            ValueError: The dtype is no number type, or the shape is absurd.
+        """
+        if self.dtype not in _DTYPES:
+            raise ValueError(f"tensor '{self.name[:40]}' has the type '{self.dtype[:20]}'")
+        if (
+            min(self.shape, default=1) < 1
+            or math.prod(self.shape) > _MAX_ELEMENTS
+            or len(self.shape) > _MAX_RANK
+        ):
+            raise ValueError(f"tensor '{self.name[:40]}' has the shape {list(self.shape)[:_MAX_RANK]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +132,9 @@ class Manifest:
     def int8_mac_share(self) -> float:
         """Share of the multiply-accumulates that int8 kernels compute, 0…1."""
         total = sum(layer.macs for layer in self.run_stream)
-        return sum(layer.macs for layer in self.run_stream if layer.engine == "int8") / total if total else 0.0
+        return (
+            sum(layer.macs for layer in self.run_stream if layer.engine == "int8") / total if total else 0.0
+        )
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict."""
@@ -125,9 +148,11 @@ class Manifest:
             ArtifactError: It was written by a newer version, or fields are missing or unknown.
         """
         version = data.get("format")
-        if not isinstance(version, int) or version < 1:
+        if type(version) is not int or version < 1:
             raise ArtifactError(
-                "not a manifest of vacc_deploy", where=where, hint="point at the mod prefix of a vdeploy compile"
+                "not a manifest of vacc_deploy",
+                where=where,
+                hint="point at the mod prefix of a vdeploy compile",
             )
         if version > FORMAT_VERSION:
             raise ArtifactError(
@@ -136,19 +161,11 @@ class Manifest:
                 hint="upgrade: pip install --upgrade vacc_deploy, or compile the model again",
             )
         try:
-            fields = dict(data)
-            for key in ("inputs", "outputs"):
-                fields[key] = tuple(
-                    TensorSpec(spec["name"], tuple(spec["shape"]), spec["dtype"]) for spec in data[key]
-                )
-            fields["run_stream"] = tuple(
-                Layer(**{**row, **{key: tuple(row[key]) for key in ("nodes", "inputs", "shape")}})
-                for row in data["run_stream"]
-            )
-            for key in ("requires", "params"):
-                fields[key] = tuple(data[key])
-            return cls(**fields)
-        except (KeyError, TypeError, AttributeError) as error:
+            manifest = typed_record(cls, data)
+            for spec in (*manifest.inputs, *manifest.outputs):
+                spec.check()
+            return manifest
+        except ValueError as error:
             raise ArtifactError(
                 "the manifest is damaged", where=where, why=str(error), hint="compile the model again"
             ) from error

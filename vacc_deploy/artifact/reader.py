@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,23 @@ import numpy.typing as npt
 
 from vacc_deploy.artifact.format import CODE, DIGESTS, MANIFEST, PARAMS, VECTORS, Manifest
 from vacc_deploy.errors import ArtifactError, FileError
-from vacc_deploy.safe_io import read_json, read_safetensors
+from vacc_deploy.safe_io import read_json, read_safetensors, read_text, sha256_of
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """An artifact's prefix and manifest; constants and vectors are read when asked for."""
+    """An artifact's prefix and manifest; constants and vectors are read when asked for.
+
+    Attributes:
+        prefix: ``…/mod``.
+        manifest: What it says about itself.
+        folder_inode: Of the folder that the manifest lay in; a compile into the same place puts another
+            folder there.
+    """
 
     prefix: Path
     manifest: Manifest
+    folder_inode: int
 
     @property
     def code(self) -> Path:
@@ -27,9 +34,15 @@ class Artifact:
         return self.prefix.with_name(self.prefix.name + CODE)
 
     def params(self) -> list[npt.NDArray[Any]]:
-        """The constants in the order that the code takes them."""
+        """The constants in the order that the code takes them.
+
+        Raises:
+            ArtifactError: They are missing, or the artifact was replaced since its manifest was read.
+            FileError: The file is damaged.
+        """
         path = self._file(PARAMS)
         arrays = read_safetensors(path)
+        self._require_unchanged()
         missing = [name for name in self.manifest.params if name not in arrays]
         if missing:
             raise ArtifactError(
@@ -41,22 +54,31 @@ class Artifact:
 
     def vectors(self) -> dict[str, npt.NDArray[Any]]:
         """The stored test input (``input_0`` …) and its expected outputs (``output_0`` …)."""
-        return read_safetensors(self._file(VECTORS))
+        arrays = read_safetensors(self._file(VECTORS))
+        self._require_unchanged()
+        return arrays
 
     def damaged_files(self) -> list[str]:
         """Names of the files whose content is not what ``mod.sha256`` says.
 
         Raises:
             ArtifactError: A file or the list of digests is missing.
+            FileError: One of them cannot be read.
         """
-        damaged = []
-        listed = self._file(DIGESTS).read_text(encoding="ascii", errors="replace").split()
+        listed = read_text(self._file(DIGESTS)).split()
         digests = dict(zip(listed[1::2], listed[0::2], strict=False))
-        for suffix in (CODE, MANIFEST, PARAMS, VECTORS):
-            path = self._file(suffix)
-            if digests.get(f"mod{suffix}") != hashlib.sha256(path.read_bytes()).hexdigest():
-                damaged.append(path.name)
-        return damaged
+        paths = {suffix: self._file(suffix) for suffix in (CODE, MANIFEST, PARAMS, VECTORS)}
+        return [path.name for suffix, path in paths.items() if digests.get(f"mod{suffix}") != sha256_of(path)]
+
+    def _require_unchanged(self) -> None:
+        """One artifact's manifest with another's constants would compute nonsense without a word."""
+        if _inode(self.prefix.parent) != self.folder_inode:
+            raise ArtifactError(
+                "the artifact was replaced while it was read",
+                where=str(self.prefix),
+                why="another process compiled into the same place",
+                hint="run the command again",
+            )
 
     def _file(self, suffix: str) -> Path:
         path = self.prefix.with_name(self.prefix.name + suffix)
@@ -87,13 +109,16 @@ def read_artifact(prefix: Path | str) -> Artifact:
             why=f"{manifest} does not exist",
             hint="vdeploy compile CONFIG prints the prefix that it wrote",
         )
+    inode = _inode(manifest.parent)
     try:
         data = read_json(manifest)
     except FileError as error:
         raise ArtifactError(
             "the manifest cannot be read", where=str(manifest), why=error.what, hint="compile the model again"
         ) from error
-    return Artifact(path, Manifest.from_json(data, str(manifest)))
+    artifact = Artifact(path, Manifest.from_json(data, str(manifest)), inode)
+    artifact._require_unchanged()
+    return artifact
 
 
 def find_newest(folder: Path = Path("deploy_weights")) -> Path:
@@ -102,10 +127,25 @@ def find_newest(folder: Path = Path("deploy_weights")) -> Path:
     Raises:
         ArtifactError: There is none.
     """
-    found = sorted(folder.glob(f"**/mod{MANIFEST}"), key=lambda path: (path.stat().st_mtime, str(path)))
+    found = sorted(
+        (path for path in folder.glob(f"**/mod{MANIFEST}") if not _is_unfinished(path.relative_to(folder))),
+        key=lambda path: (path.stat().st_mtime, str(path)),
+    )
     if not found:
         raise ArtifactError(
             f"no artifact under {folder}/",
             hint="compile one first (vdeploy compile CONFIG), or name its prefix with -m",
         )
     return found[-1].with_suffix("")
+
+
+def _is_unfinished(path: Path) -> bool:
+    """Whether a file lies in a folder that a compile is still writing, or was killed over."""
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _inode(folder: Path) -> int:
+    try:
+        return folder.stat().st_ino
+    except OSError:
+        return -1  # gone for good, which the next read reports

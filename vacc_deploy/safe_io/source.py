@@ -24,6 +24,7 @@ _REASONS = {
     errno.EROFS: ("the file system is read-only", "choose an output folder that can be written to"),
     errno.ENOSPC: ("the disk is full", "free some space, or choose another output folder"),
     errno.EDQUOT: ("the disk quota is used up", "free some space, or choose another output folder"),
+    errno.EFBIG: ("the file would be larger than this process may write", "raise the limit with 'ulimit -f'"),
     errno.ENAMETOOLONG: ("the path is too long", "use a shorter name"),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "check the path"),
     errno.EISDIR: ("it is a folder", "give the path of a file"),

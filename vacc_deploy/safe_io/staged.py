@@ -22,7 +22,8 @@ def staged_directory(target: PathLike, keep: Callable[[str], bool] | None = None
     """Yield an empty temporary sibling folder that becomes `target` when the block ends without an exception.
 
     An existing `target` is swapped out in one step and then removed, so at every moment `target` is the whole
-    old folder or the whole new one.  Everything is flushed to the disk before the swap.
+    old folder or the whole new one.  Everything is flushed to the disk before the swap.  Where `target` is a
+    symbolic link, the folder that it leads to is replaced and the link stays.
 
     Args:
         target: The folder to write.
@@ -31,17 +32,17 @@ def staged_directory(target: PathLike, keep: Callable[[str], bool] | None = None
     Raises:
         FileError: The folder cannot be written; the old one is untouched and nothing is left behind.
     """
-    target = Path(os.path.abspath(target))
+    target = Path(os.path.realpath(target))
     if target.exists() and not target.is_dir():
         raise file_error(target, "cannot write this folder: a file of that name is in the way", "remove it")
     temporary = target.with_name(f".{target.name[:100]}.tmp-{os.getpid()}-{os.urandom(4).hex()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep(target)
-        temporary.mkdir()
     except OSError as error:
         raise os_error(target, error, "write") from error
     try:
+        temporary.mkdir()
         yield temporary
         if keep is not None and target.is_dir():
             _carry_over(target, temporary, keep)
