@@ -7,8 +7,8 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from vacc_deploy.config import BuildConfig, build_config, load_build_config
-from vacc_deploy.errors import ConfigError
-from vacc_deploy.safe_io import Positions
+from vacc_deploy.errors import ConfigError, ModelError
+from vacc_deploy.safe_io import Positions, is_torchscript, read_onnx
 
 _MODEL_SUFFIXES = (".onnx", ".pt", ".pth", ".torchscript")
 
@@ -57,10 +57,38 @@ def name_for(name: str, configured: str, dtype: str | None) -> str:
 def _bare_model(path: Path) -> BuildConfig:
     if not path.is_file():
         raise ConfigError(f"no model at {path}", hint="vdeploy export NAME writes one")
+    shapes = _own_shapes(path)
     data = {
         "name": path.name.split(".")[0],
-        "frontend": {"type": "onnx" if path.suffix == ".onnx" else "pytorch", "checkpoint": str(path)},
+        "frontend": {
+            "type": "onnx" if path.suffix == ".onnx" else "pytorch",
+            "checkpoint": str(path),
+            "shape": shapes,
+        },
         "backend": {"type": "tvm_vacc", "dtype": "fp16"},
         "workspace": {"path": "./deploy_weights"},
     }
     return build_config(data, Positions(str(path)))
+
+
+def _own_shapes(path: Path) -> dict[str, list[int]]:
+    """The input shapes that a model file states itself."""
+    # These pull in onnx, which commands that read a YAML do without.
+    from vacc_deploy.frontend.convert_torchscript import stored_inputs
+    from vacc_deploy.frontend.static_shapes import real_inputs, set_input_shapes
+
+    if is_torchscript(path):
+        shapes = stored_inputs(path)
+        if not shapes:
+            raise ModelError(
+                "a TorchScript file does not say its input shapes",
+                where=str(path),
+                hint="compile a build YAML that gives them under frontend.shape",
+            )
+        return shapes
+    model = read_onnx(path)
+    set_input_shapes(model, None, str(path))
+    return {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in real_inputs(model)
+    }
