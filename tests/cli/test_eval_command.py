@@ -96,7 +96,7 @@ def test_gate(case: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
 FAILURES = {
     "unknown protocol": (["--protocol", "nope"], "unknown evaluation protocol 'nope'"),
     "protocol of another model": (["--protocol", "vdsr_vamp"], "feeds 1 channel(s), the model takes 3"),
-    "missing reference": (["--reference", "gone.onnx"], "'gone.onnx' does not exist"),
+    "missing reference": (["--reference", "gone.onnx"], "no such file\n  --> gone.onnx"),
 }
 
 

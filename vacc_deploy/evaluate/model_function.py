@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from vacc_deploy.errors import FileError, ModelError
+from vacc_deploy.errors import ModelError
+from vacc_deploy.safe_io import read_onnx
 
 # (1, C, H, W) inputs to outputs.  An `input_shape` attribute (N, C, H, W), with None for what is open, tells
 # the evaluation that the size is fixed.
@@ -27,21 +28,20 @@ class OnnxFunction:
         threads: None leaves the choice to ONNX Runtime.
 
     Raises:
-        FileError: The file is missing.
+        FileError: The file is missing, or no ONNX model.
         ModelError: ONNX Runtime refuses it.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         import onnxruntime
 
-        if not Path(path).is_file():
-            raise FileError(f"'{path}' does not exist", hint="give an ONNX file")
+        model = read_onnx(path).SerializeToString()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if threads is not None:
             options.intra_op_num_threads = threads
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exception classes are not public
             raise ModelError(f"ONNX Runtime cannot load '{path}'", why=str(error)) from error
         self._metadata = dict(self._session.get_modelmeta().custom_metadata_map)
