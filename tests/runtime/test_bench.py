@@ -194,3 +194,16 @@ def test_all_wrong_flags_are_named_at_once() -> None:
         BenchSettings(Path("mod"), instances=0, batch_size=-1, percentiles=(101,), path_output=Path("out"))
     text = str(caught.value)
     assert all(flag in text for flag in ("(-i)", "(-b)", "percentiles", "--path_output"))
+
+
+def test_an_error_in_one_instance_ends_the_others(tiny_artifact: Path, tmp_path: Path) -> None:
+    write_npz(tmp_path / "good.npz", {"x": np.zeros((1, 3, 16, 24), np.float32)})
+    write_npz(tmp_path / "bad.npz", {"x": np.zeros((1, 3, 99, 24), np.float32)})
+    write_text_atomic(tmp_path / "list.txt", "good.npz\nbad.npz\n" + "good.npz\n" * 5000)
+    output = tmp_path / "out"
+    settings = BenchSettings(
+        tiny_artifact, instances=2, threads=1, datalist=tmp_path / "list.txt", path_output=output
+    )
+    with pytest.raises(VdeployError, match=r"\[1, 3, 16, 24\], got \[1, 3, 99, 24\]"):
+        run_bench(settings)
+    assert len(list(output.iterdir())) < 1000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,6 +83,10 @@ class Benchmark:
                 drivers.submit(drive, stream, self.source, budget, sink, wait_for_each)
                 for stream in self._streams
             ]
+            try:
+                wait(futures, return_when=FIRST_EXCEPTION)
+            finally:  # after an error or an interruption the other instances need not go on
+                budget.stop()
         return [span for future in futures if (span := future.result()).durations_ns]
 
     def close(self) -> None:

@@ -43,11 +43,16 @@ class Budget:
         self._requests = requests
         self._seconds = seconds
         self._deadline: float | None = None
+        self._stopped = False
 
     def start(self) -> None:
         """Let the time run."""
         if self._seconds is not None:
             self._deadline = time.perf_counter() + self._seconds
+
+    def stop(self) -> None:
+        """Grant nothing more in this process: an instance failed, or the user has seen enough."""
+        self._stopped = True
 
     def take(self, first: bool = False) -> int | None:
         """The next request's number; None when there is none left.
@@ -55,6 +60,8 @@ class Budget:
         Args:
             first: The asker has not had any, so the time limit does not apply.
         """
+        if self._stopped:
+            return None
         if not first and self._deadline is not None and time.perf_counter() >= self._deadline:
             return None
         with self._taken.get_lock():

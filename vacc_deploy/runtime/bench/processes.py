@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
 from vacc_deploy.errors import RunError, VdeployError
@@ -70,9 +70,12 @@ def _measure_in_processes(settings: BenchSettings) -> list[Span]:
             theirs.close()
             links.append(ours)
             children.append(child)
+        by_link = dict(zip(links, children, strict=True))
         spans: list[Span] = []
-        for link, child in zip(links, children, strict=True):
-            spans += _receive(link, child)
+        while by_link:  # whoever has something to say first: an error must not wait for the others
+            for link in wait(list(by_link)):
+                assert isinstance(link, Connection)
+                spans += _receive(link, by_link.pop(link))
         return spans
     finally:
         for child in children:
