@@ -2,8 +2,10 @@
 
 1. Rank: every int8 layer is put into fp16 by itself, in place; the drop it wins back is its gain.
    Layers that are noisiest on float input go first, so that an early stop has seen the worst ones.
-2. Spend: the layers with the most gain per multiply-accumulate go to fp16 until the drop is small enough.
-3. Win back: whoever turned out not to be needed returns to int8, the most expensive first.
+2. Tune: the inputs of the layers with the most gain get other thresholds, which costs no MACs at all;
+   what lowers the drop stays.
+3. Spend: the layers with the most gain per multiply-accumulate go to fp16 until the drop is small enough.
+4. Win back: whoever turned out not to be needed returns to int8, the most expensive first.
 
 The best network so far is kept throughout. Every measured drop goes into a journal, so an interrupted
 search picks up where it stopped: it repeats its steps and finds the answers already there.
@@ -23,13 +25,15 @@ from vacc_deploy.quantize.layers import find_layers
 from vacc_deploy.quantize.plan import Plan
 from vacc_deploy.quantize.qdq import plan_for, quantize
 from vacc_deploy.quantize.score import Score, runner
-from vacc_deploy.quantize.table import CalibrationTable
+from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
 from vacc_deploy.quantize.unsigned import to_unsigned
 
 Progress = Callable[["Measurement"], None]
 
 _FREE = 0.002  # a layer without MACs still costs memory traffic: what that weighs against MACs
 _RANKING_TIME = 0.6  # of the time limit
+_TUNED_LAYERS = 4
+_TUNED_FACTORS = (0.9, 0.8)  # of the present range; the extremes are tried as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Measurement:
     Attributes:
         drop_db: What it loses.
         int8_share: Fraction of the MACs in int8.
-        phase: ``start``, ``rank``, ``spend`` or ``win back``.
+        phase: ``start``, ``rank``, ``tune``, ``spend`` or ``win back``.
         layer: The layer that was moved.
         elapsed_s: Seconds since the search began.
         best_drop_db: The best network's drop so far.
@@ -165,6 +169,8 @@ class Search:
         self.movable = ranked + [name for name in movable if name not in set(ranked)]
         self.best: tuple[frozenset[str], float] = (frozenset(), float("inf"))
         self.ranked_all = True
+        self.ranges: dict[str, TensorEntry] = {}  # thresholds that tuning changed
+        self.best_ranges: dict[str, TensorEntry] = {}
 
     def _plan(self, table: CalibrationTable) -> Plan:
         return plan_for(self.layers, table, [str(v.name) for v in self.model.graph.outputs])
@@ -175,8 +181,8 @@ class Search:
         return sum(layer.macs for layer in self.layers if layer.name in int8) / self.total
 
     def with_fp16(self, moved: frozenset[str]) -> CalibrationTable:
-        """The starting table with `moved` in fp16."""
-        table = self.table
+        """The starting table with tuned thresholds, and `moved` in fp16."""
+        table = replace(self.table, tensors={**self.table.tensors, **self.ranges})
         for name in sorted(moved):
             table = table.with_precision(name, "fp16", "search")
         return table
@@ -187,7 +193,8 @@ class Search:
         Raises:
             _OutOfTimeError: The limit has passed and the answer is not in the journal.
         """
-        key = "|".join(sorted(moved))
+        tuned = [f"{n}={e.low.hex()}:{e.high.hex()}" for n, e in sorted(self.ranges.items())]
+        key = "|".join([*sorted(moved), *tuned])
         table = self.with_fp16(moved)
         if key in self.journal.drops:
             drop = self.journal.drops[key]
@@ -197,7 +204,7 @@ class Search:
             drop = self.score(runner(to_unsigned(quantize(self.model, table)), self.threads))
             self.journal.add(key, drop)
         if self._better(moved, drop):
-            self.best = (moved, drop)
+            self.best, self.best_ranges = (moved, drop), dict(self.ranges)
         if self.progress:
             elapsed = self.clock() - self.started
             self.progress(Measurement(drop, self.int8_share(table), phase, layer, elapsed, self.best[1]))
@@ -221,7 +228,7 @@ class Search:
         try:
             if start > self.max_drop_db:
                 self._rank(start, gains)
-                self._spend(start, gains)
+                self._spend(self._tune(start, gains), gains)
                 self._win_back()
         except _OutOfTimeError:
             out_of_time = True
@@ -237,6 +244,31 @@ class Search:
                 self.ranked_all = False
                 return
             gains[name] = start - self.measure(frozenset({name}), "rank", name)
+
+    def _tune(self, start: float, gains: dict[str, float]) -> float:
+        """Other thresholds for what the worst layers read; returns the drop that is left."""
+        drop = start
+        worst = sorted((n for n in gains if gains[n] > 0), key=lambda n: (-gains[n], n))[:_TUNED_LAYERS]
+        plan = self._plan(self.table)
+        for layer in self.layers:
+            if layer.name not in worst:
+                continue
+            for name in layer.inputs:
+                root = plan.root.get(name, name)
+                entry = self.table.tensors.get(root)
+                if entry is None or name not in plan.quantized or entry.note.startswith("holds a picture"):
+                    continue
+                for candidate in _other_ranges(entry):
+                    before = dict(self.ranges)
+                    self.ranges[root] = candidate
+                    trial = self.measure(frozenset(), "tune", layer.name)
+                    if trial < drop:
+                        drop = trial
+                    else:
+                        self.ranges = before
+                if drop <= self.max_drop_db:
+                    return drop
+        return drop
 
     def _spend(self, start: float, gains: dict[str, float]) -> None:
         moved: frozenset[str] = frozenset()
@@ -265,7 +297,7 @@ class Search:
 
     def _result(self, start: float, gains: dict[str, float], out_of_time: bool) -> SearchResult:
         moved, drop = self.best
-        table = self.table
+        table = replace(self.table, tensors={**self.table.tensors, **self.best_ranges})
         for name, gain in gains.items():
             layers = {**table.layers, name: replace(table.layers[name], gain_db=gain)}
             table = replace(table, layers=layers)
@@ -282,3 +314,20 @@ class Search:
             out_of_time=out_of_time,
             moved=tuple(layer.name for layer in self.layers if layer.name in moved),
         )
+
+
+def _other_ranges(entry: TensorEntry) -> list[TensorEntry]:
+    """The extremes and a few narrower ranges, as entries with a note; clipping is not measured again."""
+    note = "search: lowers the drop"
+    others = []
+    extremes = min(0.0, entry.minimum), max(0.0, entry.maximum)
+    if entry.low == -entry.high:  # symmetric
+        extremes = -max(-extremes[0], extremes[1]), max(-extremes[0], extremes[1])
+    if extremes != (entry.low, entry.high):
+        others.append(replace(entry, low=extremes[0], high=extremes[1], method="max", note=note))
+    for factor in _TUNED_FACTORS:
+        method = f"{factor:g} of {entry.method}"
+        others.append(
+            replace(entry, low=factor * entry.low, high=factor * entry.high, method=method, note=note)
+        )
+    return others
