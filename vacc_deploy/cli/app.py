@@ -1,18 +1,21 @@
 """The `vdeploy` command: the list of its sub-commands, and the one place where errors become exit codes.
 
-Exit codes: 0 ok, 1 user error, 2 a gate was missed, 3 internal error, 130 interrupted.
+Exit codes: 0 ok, 1 user error, 2 a gate was missed, 3 internal error, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 
-from vacc_deploy.errors import VdeployError
+from vacc_deploy.errors import ConfigError, VdeployError
 from vacc_deploy.version import __version__
 
 # Command name → (module under vacc_deploy.cli, one-line help). A command's module is imported only when
@@ -27,16 +30,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("bench", "Measure latency and throughput with vamp's flags and fields."),
     "eval": ("eval", "Score an artifact by PSNR and SSIM under its model's protocol."),
     "diff": ("diff", "Compare an artifact with its float model, layer by layer."),
-    "inspect": ("inspect", "Show an artifact's run stream, configuration and why each layer has its precision."),
+    "inspect": ("inspect", "Show an artifact's run stream, configuration and the reason for each precision."),
     "verify": ("verify", "Check an artifact's digests and replay its stored test vectors."),
     "report": ("report", "Write a self-contained HTML report about an artifact."),
     "vsx": ("vsx", "Run a vaststreamx script unchanged on the emulated run stream."),
 }  # fmt: skip
 
 
-_USAGE_ERROR = 2  # typer's exit code for a wrong flag; ours for "gate missed", so it becomes 1
 _INTERNAL_ERROR = 3
-_INTERRUPTED = 130
+_INTERRUPTED = 130  # 128 + the number of the signal, as shells count
+_TERMINATED = 143
 
 
 def help_text() -> str:
@@ -60,15 +63,35 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
 
     A command's module offers `app`, a typer application with one command, and may offer
     `rewrite_arguments` for spellings that typer cannot express.
+
+    Raises:
+        ConfigError: A flag or argument is wrong.
     """
+    import typer
+    from typer.main import get_command
+
     module = importlib.import_module(f"vacc_deploy.cli.{COMMANDS[name][0]}")
     if hasattr(module, "rewrite_arguments"):
         arguments = module.rewrite_arguments(list(arguments))
+    # Rich would take words in [brackets] for markup and drop them from help texts.
+    module.app.rich_markup_mode = None
+    command = get_command(module.app)
+    usage_error: type[Exception] = typer.BadParameter.__mro__[1]  # UsageError
     try:
-        module.app(args=list(arguments), prog_name=f"vdeploy {name}")
+        # Not `command(…)`, which turns errors, interrupts and closed pipes into texts and codes of its own.
+        with command.make_context(f"vdeploy {name}", list(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except usage_error as error:
+        message = getattr(error, "format_message", error.__str__)()
+        raise ConfigError(
+            " ".join(message.split()),
+            where=f"vdeploy {name}",
+            hint=f"vdeploy {name} --help lists its flags and arguments",
+        ) from error
     except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-        return 1 if code == _USAGE_ERROR else code
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
 
 
@@ -84,6 +107,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[0] == "--version":
         print(__version__)
         return 0
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # any file name and any µ can be shown in any locale
+            stream.reconfigure(errors="backslashreplace")
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
@@ -93,12 +119,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name != "vsx" and "--debug" in rest:  # a vaststreamx script keeps its own flags
         debug = True
         rest.remove("--debug")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         return run_command(name, rest)
     except VdeployError as error:
         if debug:
             traceback.print_exc()
-        print(error, file=sys.stderr)
+        print(_printable(str(error)), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted: nothing half-written was left behind", file=sys.stderr)
@@ -110,11 +138,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         print(
-            f"error[E999]: internal error: {type(error).__name__}: {error}\n"
+            f"error[E999]: internal error: {type(error).__name__}: {_printable(str(error))}\n"
             "  = next: run the command with --debug and report the traceback",
             file=sys.stderr,
         )
         return _INTERNAL_ERROR
+
+
+def _terminate(_signal: int, _frame: object) -> None:
+    """Leave by an exception, so that temporary files are removed on the way."""
+    raise SystemExit(_TERMINATED)
+
+
+def _printable(text: str) -> str:
+    """The text without control characters, with which a file's name could repaint the terminal."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else repr(character)[1:-1]
+        for character in text
+    )
 
 
 if __name__ == "__main__":

@@ -14,8 +14,11 @@ from rich.table import Table
 
 _UNLIMITED = 10_000  # columns
 
-stdout = Console(highlight=False, soft_wrap=True)
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+# No markup and no emoji: a path or a layer's name may hold [brackets] or :words:, which rich would swallow.
+_PLAIN: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
+
+stdout = Console(soft_wrap=True, **_PLAIN)
+stderr = Console(stderr=True, soft_wrap=True, **_PLAIN)
 
 
 def print_json(data: Any) -> None:
@@ -26,7 +29,7 @@ def print_json(data: Any) -> None:
 
 def print_note(text: str) -> None:
     """Write one line of progress or commentary to stderr."""
-    stderr.print(text, markup=False)
+    stderr.print(text)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
@@ -39,22 +42,25 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title:
     # As wide as its content: a cut cell is useless in a pipe, and a terminal scrolls or wraps.
     wide = stdout.options.update_width(_UNLIMITED)
     width = table.__rich_measure__(stdout, wide).maximum
-    Console(highlight=False, width=max(width, 1)).print(table)
+    Console(width=max(width, 1), **_PLAIN).print(table)
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
     """Write ``name  value`` lines to stdout."""
     width = max((len(name) for name in fields), default=0)
     for name, value in fields.items():
-        stdout.print(f"{name:<{width}}  {value}", markup=False)
+        stdout.print(f"{name:<{width}}  {value}")
 
 
 @contextmanager
 def progress_bar(description: str, total: int | None) -> Iterator[Any]:
     """A bar on stderr; yields ``advance(steps=1)``."""
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    )  # fmt: skip
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=stderr, transient=True) as progress:
         task = progress.add_task(description, total=total)
         yield lambda steps=1: progress.advance(task, steps)
