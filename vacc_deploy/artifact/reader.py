@@ -20,13 +20,12 @@ class Artifact:
     Attributes:
         prefix: ``…/mod``.
         manifest: What it says about itself.
-        folder_inode: Of the folder that the manifest lay in; a compile into the same place puts another
-            folder there.
+        stamp: Which file the manifest was read from; a compile into the same place puts another there.
     """
 
     prefix: Path
     manifest: Manifest
-    folder_inode: int
+    stamp: tuple[int, ...]
 
     @property
     def code(self) -> Path:
@@ -72,7 +71,7 @@ class Artifact:
 
     def _require_unchanged(self) -> None:
         """One artifact's manifest with another's constants would compute nonsense without a word."""
-        if _inode(self.prefix.parent) != self.folder_inode:
+        if _stamp(self.prefix.with_name(self.prefix.name + MANIFEST)) != self.stamp:
             raise ArtifactError(
                 "the artifact was replaced while it was read",
                 where=str(self.prefix),
@@ -109,14 +108,14 @@ def read_artifact(prefix: Path | str) -> Artifact:
             why=f"{manifest} does not exist",
             hint="vdeploy compile CONFIG prints the prefix that it wrote",
         )
-    inode = _inode(manifest.parent)
+    stamp = _stamp(manifest)
     try:
         data = read_json(manifest)
     except FileError as error:
         raise ArtifactError(
             "the manifest cannot be read", where=str(manifest), why=error.what, hint="compile the model again"
         ) from error
-    artifact = Artifact(path, Manifest.from_json(data, str(manifest)), inode)
+    artifact = Artifact(path, Manifest.from_json(data, str(manifest)), stamp)
     artifact._require_unchanged()
     return artifact
 
@@ -144,8 +143,10 @@ def _is_unfinished(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _inode(folder: Path) -> int:
+def _stamp(file: Path) -> tuple[int, ...]:
+    """What tells a file from the one that replaced it; the inode alone may be given out again."""
     try:
-        return folder.stat().st_ino
+        status = file.stat()
     except OSError:
-        return -1  # gone for good, which the next read reports
+        return ()
+    return status.st_ino, status.st_mtime_ns, status.st_size
