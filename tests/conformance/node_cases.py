@@ -101,7 +101,7 @@ def reason_against(case: Any) -> str | None:
 
 
 def _reason_of_node(case: Any) -> str | None:
-    (node, *others) = case.model.graph.node
+    node, *_ = case.model.graph.node
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     arrays = [*case.data_sets[0][0], *case.data_sets[0][1]]
     if any(array is None or 0 in np.shape(array) for array in arrays if not isinstance(array, list)):

@@ -27,7 +27,7 @@ from vacc_deploy.runtime import backend
 from vacc_deploy.runtime.model import Model
 from vacc_deploy.runtime.reference.fixed_point import quantize
 from vacc_deploy.runtime.reference.graph import _Runner
-from vacc_deploy.runtime.reference.qdq_groups import codes_of, find_groups
+from vacc_deploy.runtime.reference.qdq_groups import MOVEMENT_OPS, codes_of, find_groups
 
 Array = npt.NDArray[Any]
 
@@ -75,6 +75,7 @@ def compare(network: Network, targets: tuple[Target, ...] = RUNNABLE) -> Compari
             single = [compiled.run([item[name] for name in names]) for item in items]
             set_threads(2)
             batch = compiled.run([network.inputs[name] for name in names])
+        result.problems += _integer_groups_in_float(model, compiled)
         for output, array in enumerate(batch):
             alone = np.concatenate([row[output] for row in single])
             if alone.tobytes() != array.tobytes():
@@ -134,6 +135,16 @@ def expose_entries(model: ir.Model) -> dict[str, ir.Node]:
             model.graph.outputs.append(look)
         entries[str(look.name)] = node
     return entries
+
+
+def _integer_groups_in_float(model: ir.Model, compiled: Model) -> list[str]:
+    """Operators that the reference computes in integers and the artifact does not."""
+    engines = {node: layer.engine for layer in compiled.manifest.run_stream for node in layer.nodes}
+    return [
+        f"{compiled.manifest.target}: {node.op_type} {node.name} is not computed in integers"
+        for node in find_groups(model)
+        if node.op_type not in MOVEMENT_OPS and engines[str(node.name)] != "int8"
+    ]
 
 
 class _Continued(_Runner):

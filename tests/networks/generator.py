@@ -39,10 +39,10 @@ class Network:
     summary: str
 
 
-def random_network(seed: int) -> Network:
-    """The network of `seed`."""
+def random_network(seed: int, operators: int | None = None) -> Network:
+    """The network of `seed`, with a random number of operators unless it is given."""
     b = NetworkBuilder(seed)
-    model, names = _float_model(b)
+    model, names = _float_model(b, operators)
     inputs = {name: _pictures(b, 2, b.shapes[name]) for name in b.inputs}
     mixed = b.random.random() < 0.5
     layers = [layer.name for layer in find_layers(model)]
@@ -67,12 +67,12 @@ def random_network(seed: int) -> Network:
     return Network(seed, quantized, inputs, summary)
 
 
-def _float_model(b: NetworkBuilder) -> tuple[ir.Model, list[str]]:
+def _float_model(b: NetworkBuilder, operators: int | None) -> tuple[ir.Model, list[str]]:
     size = (int(b.random.integers(5, 22)), int(b.random.integers(5, 22)))
     for _ in range(1 + int(b.random.random() < 0.2)):
         b.add_input((1, int(pick(b, 1, 3, 3, 4, 16, 65)), *size))
     names: list[str] = []
-    count = int(b.random.integers(3, 9))
+    count = operators or int(b.random.integers(3, 9))
     current = b.inputs[0]
     weights = np.array([weight for weight, _ in OPERATORS.values()], float)
     while len(names) < count:
