@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,15 +23,20 @@ from vacc_deploy.artifact.writer import Arrays, require_own_folder
 from vacc_deploy.config import BuildConfig
 from vacc_deploy.cpu import cpu_count, cpu_features
 from vacc_deploy.data import open_dataset
-from vacc_deploy.errors import ModelError
+from vacc_deploy.data.dataset import Dataset
+from vacc_deploy.errors import FileError, ModelError
 from vacc_deploy.frontend import load_model
 from vacc_deploy.frontend.extra_ops import append_softmax
 from vacc_deploy.lowering.pipeline import Lowered, lower
 from vacc_deploy.lowering.target import Target, resolve_target
 from vacc_deploy.processing import Postprocess, Preprocess
+from vacc_deploy.precision import PrecisionLimits, search_precisions
 from vacc_deploy.quantize.calibrate import calibrate
+from vacc_deploy.quantize.guard_rails import raise_if_strict
 from vacc_deploy.quantize.layers import find_layers
+from vacc_deploy.quantize.observe import open_session
 from vacc_deploy.quantize.qdq import quantize
+from vacc_deploy.quantize.search import SearchResult
 from vacc_deploy.quantize.table import CalibrationTable
 from vacc_deploy.quantize.vendor_keys import settings_from_config, translate
 from vacc_deploy.runtime.model import Model
@@ -40,6 +47,7 @@ Advance = Callable[..., None]
 ProgressBar = Callable[[str, int | None], AbstractContextManager[Advance]]
 """Opens a progress bar: ``(description, total)`` → a context that yields ``advance(steps=1)``."""
 
+_SCRATCH_BYTES = 64 << 20
 _RECORDED_PACKAGES = ("apache-tvm", "onnx", "onnx-ir", "onnxruntime", "numpy")
 
 
@@ -53,6 +61,8 @@ class CompileOptions:
         dataset: Calibration pictures instead of the configuration's.
         recipe_exact: Quantise precisely as the configuration says, without our improvements.
         table: A calibration table to compile from instead of calibrating.
+        limits: Search the precision of every layer within these; None keeps what calibration says.
+        strict: Refuse calibration data that the guard rails warn about.
     """
 
     target: str = "native"
@@ -60,16 +70,19 @@ class CompileOptions:
     dataset: Path | None = None
     recipe_exact: bool = False
     table: Path | None = None
+    limits: PrecisionLimits | None = None
+    strict: bool = False
 
 
 @dataclass(slots=True)
 class CompileResult:
-    """What a compile made."""
+    """What a compile made; `search` is there if precisions were searched."""
 
     prefix: Path
     manifest: Manifest
     seconds: dict[str, float] = field(default_factory=dict)  # stage → seconds
     warnings: list[str] = field(default_factory=list)
+    search: SearchResult | None = None
 
 
 def compile_model(
@@ -92,24 +105,59 @@ def compile_model(
         model = load_model(config.checkpoint, config.inputs or None)
         if config.extra_ops is not None and config.extra_ops.type == "softmax":
             append_softmax(model)
+    recipe = _recipe(model, config.checkpoint)
     table: CalibrationTable | None = None
+    found: SearchResult | None = None
     final = model
+    journal = folder.parent / f".{folder.name}.search.json"
     if config.dtype == "int8":
         with clock.stage("calibrate"):
             table = _calibrated(model, config, options, bar, warnings)
+        if options.limits is not None:
+            with clock.stage("search"), bar("searching", None) as advance:
+                found = search_precisions(
+                    model,
+                    table,
+                    options.limits,
+                    _dataset(model, config, options),
+                    recipe,
+                    journal,
+                    lambda line: advance(note=line),
+                )
+            table = found.table
         with clock.stage("quantize"):
             final = quantize(model, table)
     with tempfile.TemporaryDirectory(prefix="vdeploy-") as scratch:
+        _require_space(scratch)
         library = Path(scratch) / "mod.so"
         with clock.stage("lower"):
             lowered = lower(final, target, library, why=_reasons(table))
-        manifest = _manifest(config, target, model, lowered, table)
+        manifest = _manifest(config, target, recipe, lowered, table)
         with clock.stage("self-test"):
-            vectors = _vectors(Path(scratch) / "trial", manifest, library, lowered.params)
+            vectors = _vectors(Path(scratch) / "trial", manifest, library, lowered.params, model)
         with clock.stage("write"):
             stage_files = _stage_files(table, final)
             prefix = write_artifact(folder, manifest, library, lowered.params, vectors, stage_files)
-    return CompileResult(prefix, manifest, clock.seconds, warnings)
+    journal.unlink(missing_ok=True)  # the answer is in the artifact now
+    return CompileResult(prefix, manifest, clock.seconds, warnings, found)
+
+
+def _require_space(folder: str) -> None:
+    """Refuse a full disk beforehand: LLVM ends the process, temporary files and all, when it cannot write."""
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    free = shutil.disk_usage(folder).free
+    why = None
+    if free < _SCRATCH_BYTES:
+        why = f"{free >> 20} MiB are free"
+    elif allowed != resource.RLIM_INFINITY and allowed < _SCRATCH_BYTES:
+        why = f"ulimit -f allows {allowed} bytes per file"
+    if why is not None:
+        raise FileError(
+            f"compiling needs {_SCRATCH_BYTES >> 20} MiB for temporary files",
+            where=folder,
+            why=why,
+            hint="free some space, raise the limit, or set TMPDIR to another folder",
+        )
 
 
 def _calibrated(
@@ -122,12 +170,19 @@ def _calibrated(
     settings = settings_from_config(
         config.quantize, translation.choices, recipe_exact=options.recipe_exact, threads=cpu_count()
     )
+    dataset = _dataset(model, config, options)
+    with bar("calibrating", len(dataset)) as advance:
+        table = calibrate(model, dataset, settings, lambda _done, _what: advance())
+    warnings += table.warnings
+    raise_if_strict(table.warnings, strict=options.strict)
+    return table
+
+
+def _dataset(model: ir.Model, config: BuildConfig, options: CompileOptions) -> Dataset:
     inputs = {
         str(value.name): tuple(value.shape.numpy() if value.shape else ()) for value in model.graph.inputs
     }
-    dataset = open_dataset(config.dataset, inputs, options.dataset)
-    with bar("calibrating", len(dataset)) as advance:
-        return calibrate(model, dataset, settings, lambda _done, _what: advance())
+    return open_dataset(config.dataset, inputs, options.dataset)
 
 
 def _reasons(table: CalibrationTable | None) -> dict[str, str]:
@@ -144,7 +199,11 @@ def _stage_files(table: CalibrationTable | None, quantized: ir.Model) -> dict[st
 
 
 def _manifest(
-    config: BuildConfig, target: Target, model: ir.Model, lowered: Lowered, table: CalibrationTable | None
+    config: BuildConfig,
+    target: Target,
+    recipe: dict[str, Any],
+    lowered: Lowered,
+    table: CalibrationTable | None,
 ) -> Manifest:
     versions = {name: version(name) for name in _RECORDED_PACKAGES}
     return Manifest(
@@ -160,7 +219,7 @@ def _manifest(
         versions={"vacc_deploy": __version__, **versions},
         config=config.effective(),
         sources={"checkpoint": sha256_of(config.checkpoint)},
-        recipe=_recipe(model, config.checkpoint),
+        recipe=recipe,
         calibration={} if table is None else json.loads(table.to_json()),
     )
 
