@@ -33,13 +33,8 @@ from vacc_deploy.lowering.kernels.qconv2d_spec import (
     largest_sum,
     pad_channels,
 )
-from vacc_deploy.lowering.kernels.qconv2d_winograd import (
-    SUM_LIMIT,
-    choose_chunk,
-    emit_winograd,
-    pack_winograd,
-    scale_sums,
-)
+from vacc_deploy.lowering.kernels.qconv2d_winograd import choose_chunk, emit_winograd, pack_winograd
+from vacc_deploy.lowering.kernels.winograd_integer import SUM_LIMIT, scale_sums
 from vacc_deploy.lowering.target import Isa, Target
 from vacc_deploy.runtime.reference.add import AddFactors
 

@@ -32,7 +32,7 @@ from vacc_deploy.lowering.kernels.isa.planes import (
 )
 from vacc_deploy.lowering.kernels.isa.simd import simd_of
 from vacc_deploy.lowering.kernels.isa.tile import ROW_BYTES, ROWS, AmxTiles, Tiles, TileShape
-from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, let, load, prefetch
+from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, let, load, prefetch, wrapping
 from vacc_deploy.lowering.kernels.qconv2d_spec import QConv2dSpec, pad_channels
 from vacc_deploy.lowering.target import Target
 
@@ -290,7 +290,7 @@ class AmxConvolution:
         wide = self.blocking.channel_tiles
         vector = group * wide + c
         sums = load(self.sums, ((place.half * 4 + m * wide + c) * ROWS + row, 0), _LANES)
-        sums = sums + load(self.bias, (vector * _LANES,), _LANES)
+        sums = wrapping("add", sums, load(self.bias, (vector * _LANES,), _LANES))
         x = place.x + self.blocking.pixel_starts[m] + row
         self.epilogue.store(self.target, sums, vector, place.n, place.y, x)
 

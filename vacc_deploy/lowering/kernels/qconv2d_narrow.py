@@ -27,7 +27,7 @@ from vacc_deploy.lowering.kernels.isa.planes import (
     write_row_halo,
 )
 from vacc_deploy.lowering.kernels.isa.simd import Simd, simd_of
-from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, lanes_of, let, load
+from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, lanes_of, let, load, wrapping
 from vacc_deploy.lowering.kernels.qconv2d_spec import QConv2dSpec, pad_channels
 from vacc_deploy.lowering.target import Target
 
@@ -98,7 +98,7 @@ def _fold(vectors: list[Expr]) -> Expr:
         lanes = lanes_of(vectors[0])
         even, odd = list(range(0, 2 * lanes, 2)), list(range(1, 2 * lanes, 2))
         vectors = [
-            let(tirx.Shuffle([a, b], even) + tirx.Shuffle([a, b], odd))
+            let(wrapping("add", tirx.Shuffle([a, b], even), tirx.Shuffle([a, b], odd)))
             for a, b in zip(vectors[::2], vectors[1::2], strict=True)
         ]
     return vectors[0]
@@ -151,7 +151,7 @@ class _Narrow:
                 for p in pixels[first : first + per_vector]
                 for c in range(_BLOCK)
             ]
-            total = _fold(partial) + load(self.bias, (0,), lanes)
+            total = wrapping("add", _fold(partial), load(self.bias, (0,), lanes))
             self.epilogue.store_pixels(self.target, total, n, y, x + first)
 
 

@@ -1,26 +1,13 @@
-"""Exact int8 Winograd convolution, F(4×4, 3×3): a quarter of the multiplications, the same bytes.
+"""int8 Winograd convolution: a quarter of the multiplications of the direct one, the same bytes.
 
-After Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), a 4×4 output tile is
-
-    Y = Aᵀ [Σ_c (G g Gᵀ) ⊙ (Bᵀ d B)] A          d: 6×6 input tile, g: 3×3 weights
-
-Usually this is approximate, because G has fractions. Here everything stays integer:
-
-* ``Bᵀ d B`` of uint8 codes lies within ±100·255, so int16 holds it.
-* G is multiplied by 24, its last row by 12 only, so that ``|G g Gᵀ| ≤ 144·128`` fits int16 too; the last row
-  and column of the products are doubled in the inverse instead.
-* The result is then ``576 · acc`` modulo 2^32: sums may wrap around on the way, the arithmetic is a ring's.
-* 576 = 9 · 64, and 9 has an inverse modulo 2^32: one multiplication leaves ``64 · acc``, exact as long as
-  ``|acc| < 2^25``, which is checked against the layer's real weights. The 64 goes into the multiplier,
-  where it only changes the exponent.
-
-Tiles that would cross the right or bottom border overlap their neighbours instead.
+What is computed, and why it is exact, stands in `winograd_integer`. This file walks the picture: its 4×4
+output tiles are taken in chunks through three phases, input transform, 36 small matrix products and output
+transform. Tiles that would cross the right or bottom border overlap their neighbours instead.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -48,7 +35,6 @@ from vacc_deploy.lowering.kernels.isa.vector import (
     Expr,
     cast,
     constant,
-    lanes_of,
     let,
     load,
     reinterpret,
@@ -56,19 +42,17 @@ from vacc_deploy.lowering.kernels.isa.vector import (
     store,
 )
 from vacc_deploy.lowering.kernels.qconv2d_spec import QConv2dSpec, pad_channels
+from vacc_deploy.lowering.kernels.winograd_integer import (
+    SIDE,
+    STEP,
+    divide,
+    transform_input,
+    transform_output,
+    transform_weights,
+)
 from vacc_deploy.lowering.target import Target
 
 Array: TypeAlias = npt.NDArray[Any]
-
-SUM_LIMIT = 2**25
-"""Sums must stay below this: 64 times them are int32."""
-_SIDE = 6  # side of a transformed tile
-_STEP = 4  # side of an output tile
-_INVERSE_OF_9 = 954437177  # 9 · this = 1 modulo 2^32
-_WEIGHT_TRANSFORM = np.array(  # 24·G, the last row halved
-    [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 12]], np.int32
-)
-
 
 _HEAVY_WEIGHTS = 2 * 1024 * 1024  # bytes; beyond, threads share out output channels instead of tiles
 # Transformed weights are 8 times larger. (bytes, tiles): from so many bytes on they come from beyond the
@@ -101,11 +85,11 @@ def choose_chunk(simd: Simd, spec: QConv2dSpec) -> Chunk | None:
         return None
     if spec.source.block < 2 * simd.lanes or out.channels < simd.lanes:
         return None
-    tiles = -(-out.height // _STEP) * -(-out.width // _STEP)
+    tiles = -(-out.height // STEP) * -(-out.width // STEP)
     total = _vectors(simd, spec)
-    weight_bytes = _SIDE**2 * _depth(simd, spec) * total * simd.lanes * 2
+    weight_bytes = SIDE**2 * _depth(simd, spec) * total * simd.lanes * 2
     fewest = next(fewest for size, fewest in _PAYS_FROM if weight_bytes >= size)
-    if min(out.height, out.width) < _STEP or tiles < fewest:
+    if min(out.height, out.width) < STEP or tiles < fewest:
         return None
     choices = ((4, 4), (3, 4), (5, 4), (2, 8), (1, 16)) if simd.registers == 32 else ((2, 4), (4, 2), (1, 4))
     vectors, rows = next((v, rows) for v, rows in choices if total % v == 0)
@@ -121,18 +105,11 @@ def choose_chunk(simd: Simd, spec: QConv2dSpec) -> Chunk | None:
 def pack_winograd(spec: QConv2dSpec, simd: Simd, chunk: Chunk, weights: Array) -> Array:
     """Transformed weights, int16: (group, position, 2 input channels, vector of the group · lanes · 2)."""
     vectors, depth = _vectors(simd, spec), _depth(simd, spec)
-    padded = pad_channels(pad_channels(weights, 0, vectors * simd.lanes), 1, depth).astype(np.int32)
-    transform = _WEIGHT_TRANSFORM
-    moved = np.einsum("iy,ocyx,jx->ijco", transform, padded, transform, optimize=True).astype(np.int16)
-    split = moved.reshape(_SIDE**2, depth // 2, 2, vectors // chunk.vectors, chunk.vectors, simd.lanes)
+    padded = pad_channels(pad_channels(weights, 0, vectors * simd.lanes), 1, depth)
+    shape = (SIDE**2, depth // 2, 2, vectors // chunk.vectors, chunk.vectors, simd.lanes)
+    split = transform_weights(padded).reshape(shape)
     ordered = split.transpose(3, 0, 1, 4, 5, 2)  # group, position, pair of channels, vector, lane, 2
-    return np.ascontiguousarray(ordered).reshape(vectors // chunk.vectors, _SIDE**2, depth // 2, -1)
-
-
-def scale_sums(bias: Array, multiplier: Array) -> tuple[Array, Array]:
-    """Bias and multiplier for sums that arrive 64 times too large."""
-    scaled = (bias.astype(np.int64) * 64 & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
-    return scaled, (multiplier / np.float32(64)).astype(np.float32)
+    return np.ascontiguousarray(ordered).reshape(vectors // chunk.vectors, SIDE**2, depth // 2, -1)
 
 
 def _vectors(simd: Simd, spec: QConv2dSpec) -> int:
@@ -144,49 +121,14 @@ def _depth(simd: Simd, spec: QConv2dSpec) -> int:
     return -(-spec.source.channels // (2 * simd.lanes)) * 2 * simd.lanes
 
 
-def _transform_input(d: Sequence[Expr]) -> list[Expr]:
-    """``Bᵀ d`` of 6 int16 vectors."""
-    lanes = lanes_of(d[0])
-
-    def times(value: Expr, bits: int) -> Expr:
-        return value << constant(bits, "int16", lanes)
-
-    even, odd = let(d[4] - d[2]), let(d[3] - d[1])
-    a, b = let(d[4] - times(d[2], 2)), let(d[3] - times(d[1], 2))
-    return [
-        let(times(d[0] - d[2], 2) + even),
-        let(a + b),
-        let(a - b),
-        let(even + times(odd, 1)),
-        let(even - times(odd, 1)),
-        let((d[5] - d[3]) - times(odd, 2)),
-    ]
-
-
-def _transform_output(m: Sequence[Expr], lanes: int) -> list[Expr]:
-    """``Aᵀ m`` of 6 int32 vectors, the last of which counts twice."""
-
-    def times(value: Expr, bits: int) -> Expr:
-        return value << constant(bits, "int32", lanes)
-
-    sum12, difference12 = let(m[1] + m[2]), let(m[1] - m[2])
-    sum34, difference34 = let(m[3] + m[4]), let(m[3] - m[4])
-    return [
-        let(m[0] + sum12 + sum34),
-        let(difference12 + times(difference34, 1)),
-        let(sum12 + times(sum34, 2)),
-        let(difference12 + times(difference34, 3) + times(m[5], 1)),
-    ]
-
-
 class _Winograd:
     """The arguments of one kernel and its three phases."""
 
     def __init__(self, spec: QConv2dSpec, simd: Simd, chunk: Chunk) -> None:
         self.spec, self.simd, self.chunk = spec, simd, chunk
         self.vectors, self.depth = _vectors(simd, spec), _depth(simd, spec)
-        self.columns = -(-spec.target.width // _STEP)  # tiles of a row
-        self.tiles = self.columns * -(-spec.target.height // _STEP)
+        self.columns = -(-spec.target.width // STEP)  # tiles of a row
+        self.tiles = self.columns * -(-spec.target.height // STEP)
         self.chunks = -(-self.tiles // chunk.tiles)
         # One cache line more per position, or all positions of a tile would fall into the same cache sets.
         # (Flat buffers: TVM would shrink an axis that is never used to its end.)
@@ -194,7 +136,7 @@ class _Winograd:
         self.product_row = chunk.tiles * chunk.vectors * simd.lanes + 16
         self.source = plane_argument("source", spec.source)
         residual = residual_argument(spec.epilogue)
-        shape = (self.vectors // chunk.vectors, _SIDE**2, self.depth // 2, chunk.vectors * 2 * simd.lanes)
+        shape = (self.vectors // chunk.vectors, SIDE**2, self.depth // 2, chunk.vectors * 2 * simd.lanes)
         self.weights: Buffer = argument("weights", shape, "int16")
         self.bias: Buffer = argument("bias", (self.vectors * simd.lanes,), "int32")
         self.epilogue = EpilogueWriter(simd, spec.epilogue, self.vectors * simd.lanes, residual)
@@ -203,11 +145,11 @@ class _Winograd:
     def corner(self, tile: Expr) -> tuple[Expr, Expr]:
         """Output row and column of the first pixel of a tile."""
         out = self.spec.target
-        y, x = T.floordiv(tile, self.columns) * _STEP, T.floormod(tile, self.columns) * _STEP
-        last_y, last_x = out.height - _STEP, out.width - _STEP
+        y, x = T.floordiv(tile, self.columns) * STEP, T.floormod(tile, self.columns) * STEP
+        last_y, last_x = out.height - STEP, out.width - STEP
         return (
-            y if out.height % _STEP == 0 else T.min(y, last_y),
-            x if out.width % _STEP == 0 else T.min(x, last_x),
+            y if out.height % STEP == 0 else T.min(y, last_y),
+            x if out.width % STEP == 0 else T.min(x, last_x),
         )
 
     def transform_inputs(self, n: Expr, first: Expr, moved: Buffer, base: Expr) -> None:
@@ -223,17 +165,17 @@ class _Winograd:
                     codes = self.source.load(n, where[0], y + i, x + j, where[1], lanes=lanes)
                     return let(cast(codes, "int16"))
 
-                columns = [_transform_input([pixel(i, j) for i in range(_SIDE)]) for j in range(_SIDE)]
-                for i in range(_SIDE):
-                    for j, value in enumerate(_transform_input([column[i] for column in columns])):
-                        position = base + (i * _SIDE + j) * self.moved_row
+                columns = [transform_input([pixel(i, j) for i in range(SIDE)]) for j in range(SIDE)]
+                for i in range(SIDE):
+                    for j, value in enumerate(transform_input([column[i] for column in columns])):
+                        position = base + (i * SIDE + j) * self.moved_row
                         store(moved, (position + t * self.depth + c * lanes,), value)
 
     def multiply(self, group: Expr, moved: Buffer, base: Expr, products: Buffer) -> None:
         """Phase 2: for each of the 36 positions, tiles × depth times depth × channels of the group."""
         simd, lanes, vectors = self.simd, self.simd.lanes, self.chunk.vectors
         rows = range(self.chunk.rows)
-        with T.serial(0, _SIDE**2) as position, T.serial(0, self.chunk.tiles // self.chunk.rows) as block:
+        with T.serial(0, SIDE**2) as position, T.serial(0, self.chunk.tiles // self.chunk.rows) as block:
             t = block * self.chunk.rows
             sums = [[register("int32", lanes) for _ in range(vectors)] for _ in rows]
             for p in rows:
@@ -270,25 +212,21 @@ class _Winograd:
                 bias = let(load(self.bias, (vector * lanes,), lanes))
 
                 def product(i: int, j: int) -> Expr:
-                    position = (i * _SIDE + j) * self.product_row
+                    position = (i * SIDE + j) * self.product_row
                     return let(load(products, (position + (t * vectors + v) * lanes,), lanes))
 
-                columns = [
-                    _transform_output([product(i, j) for i in range(_SIDE)], lanes) for j in range(_SIDE)
-                ]
-                inverse = constant(_INVERSE_OF_9, "int32", lanes)
-                for i in range(_STEP):
-                    row = _transform_output([column[i] for column in columns], lanes)
-                    for j, value in enumerate(row):
-                        self.epilogue.store(self.target, value * inverse + bias, vector, n, y + i, x + j)
+                columns = [transform_output([product(i, j) for i in range(SIDE)]) for j in range(SIDE)]
+                for i in range(STEP):
+                    for j, value in enumerate(transform_output([column[i] for column in columns])):
+                        self.epilogue.store(self.target, divide(value, bias), vector, n, y + i, x + j)
 
     def chunk_tasks(self) -> None:
         """One task per chunk: all phases, one channel group after the other, in the thread's own cache."""
         chunk, chunks = self.chunk, self.chunks
         with T.parallel(0, self.spec.target.batch * chunks) as i:
             n, first = T.floordiv(i, chunks), self.first_tile(T.floormod(i, chunks))
-            moved = scratch((_SIDE**2 * self.moved_row,), "int16")
-            products = scratch((_SIDE**2 * self.product_row,), "int32")
+            moved = scratch((SIDE**2 * self.moved_row,), "int16")
+            products = scratch((SIDE**2 * self.product_row,), "int32")
             self.transform_inputs(n, first, moved, 0)
             with T.serial(0, self.vectors // chunk.vectors) as group:
                 self.multiply(group, moved, 0, products)
@@ -297,14 +235,14 @@ class _Winograd:
     def channel_tasks(self) -> None:
         """Transforms all tiles into shared memory, then one task per channel group and chunk."""
         chunks, batch, groups = self.chunks, self.spec.target.batch, self.vectors // self.chunk.vectors
-        size = _SIDE**2 * self.moved_row
+        size = SIDE**2 * self.moved_row
         moved = scratch((batch * chunks * size,), "int16", shared=True)
         with T.parallel(0, batch * chunks) as i:
             first = self.first_tile(T.floormod(i, chunks))
             self.transform_inputs(T.floordiv(i, chunks), first, moved, i * size)
         with T.parallel(0, groups * batch * chunks) as i:
             group, place = T.floordiv(i, batch * chunks), T.floormod(i, batch * chunks)
-            products = scratch((_SIDE**2 * self.product_row,), "int32")
+            products = scratch((SIDE**2 * self.product_row,), "int32")
             self.multiply(group, moved, place * size, products)
             first = self.first_tile(T.floormod(place, chunks))
             self.transform_outputs(T.floordiv(place, chunks), first, group, products)

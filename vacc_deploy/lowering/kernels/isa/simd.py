@@ -25,6 +25,7 @@ from vacc_deploy.lowering.kernels.isa.vector import (
     load,
     reinterpret,
     splat,
+    wrapping,
 )
 from vacc_deploy.lowering.target import Isa, Target
 
@@ -178,7 +179,7 @@ class Avx2(WideningSimd):
     registers: int = 16
 
     def dot2(self, acc: Expr, a: Expr, b: Expr) -> Expr:  # noqa: D102
-        return acc + intrinsic("int32x8", "llvm.x86.avx2.pmadd.wd", a, b)
+        return wrapping("add", acc, intrinsic("int32x8", "llvm.x86.avx2.pmadd.wd", a, b))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,7 @@ class Baseline(WideningSimd):
     registers: int = 16
 
     def dot2(self, acc: Expr, a: Expr, b: Expr) -> Expr:  # noqa: D102
-        return acc + intrinsic("int32x4", "llvm.x86.sse2.pmadd.wd", a, b)
+        return wrapping("add", acc, intrinsic("int32x4", "llvm.x86.sse2.pmadd.wd", a, b))
 
 
 _SIMD: dict[Isa, Simd] = {

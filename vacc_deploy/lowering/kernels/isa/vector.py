@@ -7,7 +7,7 @@ expression, except `store`, `effect` and `prefetch`, which append a statement to
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -93,6 +93,18 @@ def concat(values: Sequence[Expr]) -> Expr:
     if len(values) == 1:
         return values[0]
     return tirx.Shuffle(list(values), list(range(sum(lanes_of(value) for value in values))))
+
+
+def wrapping(operation: Literal["add", "sub", "mul"], a: Expr, b: Expr) -> Expr:
+    """``a + b``, ``a − b`` or ``a · b`` of integer vectors modulo 2^bits.
+
+    TIR's own operators promise LLVM that 32-bit sums do not overflow, so what follows from an overflow is
+    undefined. LLVM's vector-predicated operations promise nothing; with all lanes on they become the plain
+    instructions.
+    """
+    lanes = lanes_of(a)
+    every_lane = splat(tirx.const(True, "bool"), lanes)
+    return intrinsic(str(a.ty), f"llvm.vp.{operation}", a, b, every_lane, tirx.const(lanes, "int32"))
 
 
 def clamp(value: Expr, low: float, high: float) -> Expr:
