@@ -23,7 +23,8 @@ class GraphView:
     """Answers the selectors' questions about an ONNX graph and records which nodes they took.
 
     1. What is computed in integers is what `runtime.reference` computes in integers: its groups decide.
-    2. Float tensors are stored as `storage` (float16, or float32 for debugging).
+    2. Float tensors are stored as `storage` (float16, or float32 for debugging), except that a convolution's
+       sum reaches the InstanceNormalization that alone reads it in float32: the two round once, together.
     3. A node that a selector took is computed by that selector's step and by nothing else.
 
     Args:
@@ -108,7 +109,25 @@ class GraphView:
         """A tensor that is not quantised, as it is stored."""
         dtype = value.dtype
         stored = self.storage if dtype is None or dtype in _FLOATS else dtype.numpy().name
+        if stored == "float16" and self._is_normalised_sum(value):
+            stored = "float32"
         return Value(str(value.name), self.shape(value), stored)
+
+    def _is_normalised_sum(self, value: ir.Value) -> bool:
+        """Whether a float convolution makes `value` and an InstanceNormalization alone reads it.
+
+        Dividing by the picture's own spread magnifies the rounding in front of it: FSRNet would lose 2 dB.
+        """
+        conv, norm = value.producer(), self.sole_consumer(value)
+        if conv is None or norm is None or norm.op_type != "InstanceNormalization" or conv in self._groups:
+            return False
+        constants = [operand for operand in (*conv.inputs[1:], *norm.inputs[1:]) if operand is not None]
+        return (
+            conv.op_type in ("Conv", "ConvTranspose")
+            and self.is_float_picture(conv.inputs[0])
+            and self.is_float_picture(value)
+            and all(self.folded(operand) is not None for operand in constants)
+        )
 
     def coded(self, codes: Codes, shape: Sequence[int]) -> Operand:
         """A tensor of 8-bit codes, as the plane that holds it."""
