@@ -1,10 +1,11 @@
 """The threshold of a tensor by what it does to the layer that reads it.
 
 Every calibrator proposes a range; the one whose quantised layer comes closest to the float layer's
-result wins, but `mse` stays unless another one is clearly better: a wider range always looks good to
-the few large values that dominate a layer's error, and costs the many small ones their detail. The
-first int8 reader in graph order judges. Tensors that hold a picture keep their extremes, and proposals
-within 2 % of one another count as one.
+result wins, but `mse` stays unless its clipping doubles the error: a wider range always looks good to
+the few large values of a crop, and costs the many small ones their detail (VDSR loses 0.049 dB with a
+margin of 0.5 dB and 0.029 dB with this one). The first convolution or matrix product that reads the
+tensor in int8 judges. Tensors that hold a picture keep their extremes, and proposals within 2 % of one
+another count as one.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from vacc_deploy.quantize.table import TensorEntry
 Array = npt.NDArray[Any]
 MakeEntry = Callable[[Histogram, Range, str, str], TensorEntry]
 
-_MARGIN_DB = 0.5  # how much better than `mse` another proposal has to be
-_JUDGES = 2  # pictures that judge
+_MARGIN_DB = 6.0  # how much better than `mse` another proposal has to be
+_JUDGES = 4  # pictures that judge
 _CANDIDATES: tuple[tuple[str, float | None, str], ...] = (
     ("mse", None, "mse"),
     ("percentile", 0.9999, "percentile 0.9999"),
@@ -68,8 +69,8 @@ def choose_step(
         settled: Tensors already chosen or not to be touched; grows.
         make_entry: Makes a table entry from a histogram, a range, a method and a note.
     """
-    if not step.int8:
-        return
+    if not step.int8 or step.layer.kind != "mac":
+        return  # for any other reader the histogram's own squared error is the output error
     for name in step.layer.inputs:
         root = walk.plan.root.get(name, name)
         if root in settled or root not in histograms or name not in walk.plan.quantized:
@@ -97,10 +98,19 @@ def choose_step(
 
 
 def _error(walk: SideBySide, layer: Layer, reference: Batch) -> float:
-    """Squared error of the layer's result with the walk's present table, on the judging pictures."""
+    """Relative squared error of the layer's result with the walk's present table, mean over channels.
+
+    Each channel counts alike: a bright channel of large values must not decide for the faint ones, which
+    carry the detail.
+    """
     inputs = walk.inputs_of(layer, limit=_JUDGES)
     results = walk.run_quantized(layer, inputs)
-    return sum(
-        float(np.square(activate(layer, got) - activate(layer, expected), dtype=np.float64).sum())
-        for expected, got in zip(reference, results, strict=False)
-    )
+    axis = 1 if reference[0].ndim == 4 else reference[0].ndim - 1
+    noise: Array = np.zeros(reference[0].shape[axis])
+    power: Array = np.zeros(reference[0].shape[axis])
+    others = tuple(a for a in range(reference[0].ndim) if a != axis)
+    for expected, got in zip(reference, results, strict=False):
+        y, z = activate(layer, expected), activate(layer, got)
+        noise += np.square(y - z).sum(axis=others, dtype=np.float64)
+        power += np.square(y - y.mean(axis=others, keepdims=True)).sum(axis=others, dtype=np.float64)
+    return float(np.mean(noise / (power + 1e-3 * power.mean() + 1e-30)))
