@@ -200,5 +200,4 @@ def settings_to_json(settings: CalibrationSettings) -> dict[str, Any]:
         "calibrate_range": settings.calibrate_range,
         "protect_images": settings.protect_images,
         "correct_channels": settings.correct_channels,
-        "equalize": settings.equalize,
     }

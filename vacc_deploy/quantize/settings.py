@@ -36,7 +36,6 @@ class CalibrationSettings:
         coded_outputs: Round the network's outputs to int8 codes too. The card's published VDSR figure
             (30.24 dB) is met without (30.26) and missed with it (30.18), so this is off.
         correct_channels: Correct mean and size of each channel, where that helps.
-        equalize: Balance channel ranges between consecutive convolutions.
         threads: Threads of the float passes.
         budget_macs: How many multiply-accumulates a float pass over the walk's crops may cost.
     """
@@ -50,7 +49,6 @@ class CalibrationSettings:
     protect_images: bool = True
     coded_outputs: bool = False
     correct_channels: bool = True
-    equalize: bool = False
     threads: int = 2
     budget_macs: float = 15e9
 
@@ -87,6 +85,5 @@ class CalibrationSettings:
             choices=choices or {},
             protect_images=False,
             correct_channels=False,
-            equalize=False,
             threads=threads,
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vacc_deploy.errors import DataError, VdeployError
@@ -114,7 +114,6 @@ class CalibrationTable:
         settings: Effective settings, JSON-ready: scheme, weight_scale, per_channel, coded_outputs, mode.
         tensors: By tensor name.
         layers: By layer name, in graph order.
-        scalings: Equalisation: factors per channel by tensor name, applied to weights before quantising.
         warnings: What the guard rails noticed.
     """
 
@@ -123,7 +122,6 @@ class CalibrationTable:
     settings: Mapping[str, Any]
     tensors: Mapping[str, TensorEntry]
     layers: Mapping[str, LayerEntry]
-    scalings: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def with_precision(self, name: str, precision: Precision, why: str) -> CalibrationTable:
@@ -142,9 +140,6 @@ class CalibrationTable:
             "warnings": list(self.warnings),
             "layers": {name: _layer_to_json(entry) for name, entry in self.layers.items()},
             "tensors": {name: _tensor_to_json(self.tensors[name]) for name in sorted(self.tensors)},
-            "scalings": {
-                name: [write_number(v) for v in self.scalings[name]] for name in sorted(self.scalings)
-            },
         }
         return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
@@ -171,10 +166,6 @@ class CalibrationTable:
                 layers={n: _layer_from_json(d, f"{where}: layers: {n}") for n, d in data["layers"].items()},
                 tensors={
                     n: _tensor_from_json(d, f"{where}: tensors: {n}") for n, d in data["tensors"].items()
-                },
-                scalings={
-                    n: tuple(read_number(v, f"{where}: scalings: {n}") for v in d)
-                    for n, d in data.get("scalings", {}).items()
                 },
             )
         except VdeployError:
