@@ -23,8 +23,8 @@ This page is written by `tools/zoo_scripts`, which runs every script below, unmo
 *Network* says what ran: one of our recipes (demo or seeded weights), or a stand-in that has the inputs and
 outputs of the original and nothing else, so no figure a script prints here is a quality figure. *Needs* names
 the Python packages that the script imports beside NumPy and OpenCV, and what else it insists on.
-Stand-ins for detectors without NMS hold no object, so those scripts' own NMS was not exercised; on the machine
-that wrote this page, torchvision lacked its compiled operators and had a Python `nms` instead.
+Stand-ins for detectors without NMS hold no object, so those scripts' own NMS was not exercised; on the
+machine that wrote this page, torchvision lacked its compiled operators and had a Python `nms` instead.
 `cv/segmentation/stdc/…/vsx_inference.py` holds unresolved merge markers: no Python can run it.
 
 """
