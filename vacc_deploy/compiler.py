@@ -29,8 +29,8 @@ from vacc_deploy.frontend import load_model
 from vacc_deploy.frontend.extra_ops import append_softmax
 from vacc_deploy.lowering.pipeline import Lowered, lower
 from vacc_deploy.lowering.target import Target, resolve_target
-from vacc_deploy.processing import Postprocess, Preprocess
 from vacc_deploy.precision import PrecisionLimits, search_precisions
+from vacc_deploy.processing import Postprocess, Preprocess
 from vacc_deploy.quantize.calibrate import calibrate
 from vacc_deploy.quantize.guard_rails import raise_if_strict
 from vacc_deploy.quantize.layers import find_layers
@@ -243,14 +243,25 @@ def _recipe(model: ir.Model, checkpoint: Path) -> dict[str, Any]:
     return recipe
 
 
-def _vectors(folder: Path, manifest: Manifest, library: Path, params: Arrays) -> dict[str, npt.NDArray[Any]]:
-    """A test input and the outputs that the new code gives for it; empty if this CPU cannot run the code."""
-    if not set(manifest.requires) <= cpu_features():
-        return {}
-    model = Model(write_artifact(folder, manifest, library, params, {}))
+def _vectors(
+    folder: Path, manifest: Manifest, library: Path, params: Arrays, model: ir.Model
+) -> dict[str, npt.NDArray[Any]]:
+    """A test input, what the new code gives for it, and what the float model gives.
+
+    ``input_0``, ``output_0`` …, ``float_0`` …; no outputs of the code if this CPU cannot run it.
+    """
     inputs = example_inputs(manifest.inputs)
     vectors = {f"input_{index}": array for index, array in enumerate(inputs)}
-    return vectors | {f"output_{index}": array for index, array in enumerate(model.run(inputs))}
+    session = open_session(model, cpu_count())
+    feed = {
+        spec.name: array.astype(np.float32) if array.dtype == np.float16 else array
+        for spec, array in zip(manifest.inputs, inputs, strict=True)
+    }
+    vectors |= {f"float_{index}": array for index, array in enumerate(session.run(None, feed))}
+    if set(manifest.requires) <= cpu_features():
+        compiled = Model(write_artifact(folder, manifest, library, params, {}))
+        vectors |= {f"output_{index}": array for index, array in enumerate(compiled.run(inputs))}
+    return vectors
 
 
 def example_inputs(specs: tuple[TensorSpec, ...]) -> list[npt.NDArray[Any]]:

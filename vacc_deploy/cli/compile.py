@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vacc_deploy.cli.console import print_fields, print_json, print_note, print_table, progress_bar
+from vacc_deploy.errors import ConfigError, GateError
+
+if TYPE_CHECKING:
+    from vacc_deploy.compiler import CompileResult
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -42,11 +46,29 @@ def compile_(
     table: Annotated[
         Path | None, typer.Option(help="Compile from this calibration.json instead of calibrating.")
     ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option("--max-drop", help="Search each layer's precision until int8 loses less, dB."),
+    ] = None,
+    time_limit: Annotated[
+        str | None, typer.Option("--time-limit", help="End the search after 90s, 10m or 1h; keeps the best.")
+    ] = None,
+    lr: Annotated[
+        Path | None, typer.Option("--lr", help="Pictures to score --max-drop on, by the recipe's protocol.")
+    ] = None,
+    hr: Annotated[
+        Path | None,
+        typer.Option("--hr", help="Their ground truth; without it, fidelity on calibration pictures."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail where calibration data look wrong, instead of warning.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Compile a network into an artifact that runs on this CPU as the card would run it."""
     from vacc_deploy.build_files import name_for, resolve_build
     from vacc_deploy.compiler import CompileOptions, compile_model
+    from vacc_deploy.precision import PrecisionLimits
 
     build = resolve_build(config)
     build = build.override(
@@ -66,9 +88,13 @@ def compile_(
         dataset=dataset,
         recipe_exact=recipe_exact or calibrate_mode is not None,
         table=table,
+        limits=None if max_drop is None else PrecisionLimits(max_drop, parse_duration(time_limit), lr, hr),
+        strict=strict,
     )
     result = compile_model(build, options, progress_bar)
-    manifest = result.manifest
+    manifest, found = result.manifest, result.search
+    for warning in result.warnings:
+        print_note(f"warning: {warning}")
     summary: dict[str, object] = {
         "prefix": str(result.prefix),
         "name": manifest.name,
@@ -79,15 +105,36 @@ def compile_(
         "int8_macs_percent": round(100 * manifest.int8_mac_share(), 2),
         "seconds": {stage: round(seconds, 3) for stage, seconds in result.seconds.items()},
         "warnings": result.warnings,
+        "drop_db": None if found is None else found.drop_db,
+        "fp16_layers": [] if found is None else list(found.moved),
     }
     if json:
         print_json(summary)
-        return
+    else:
+        _print(summary, result)
+    if found is not None and not found.reached:
+        raise GateError(
+            f"the best network found loses {found.drop_db:.3f} dB, more than --max-drop {max_drop:g}",
+            where=str(result.prefix),
+            why="the time limit ended the search"
+            if found.out_of_time
+            else "no combination of layers does better",
+            hint="the artifact holds that network; allow more time or a larger drop, or compile to fp16",
+        )
+
+
+def _print(summary: dict[str, Any], result: CompileResult) -> None:
+    manifest, found = result.manifest, result.search
     print_table(("stage", "seconds"), [(stage, f"{value:.2f}") for stage, value in result.seconds.items()])
     print_fields(
         {
             "artifact": result.prefix,
             "precision": f"{manifest.dtype}, {summary['int8_macs_percent']} % of MACs in int8",
+            **(
+                {}
+                if found is None
+                else {"loss": f"{found.drop_db:.3f} dB, {found.start_drop_db:.3f} dB before the search"}
+            ),
             "target": f"{manifest.target} ({manifest.isa} kernels; emulation on a CPU, not the card)",
             "next": f"vdeploy bench -m {result.prefix}",
         }
@@ -100,3 +147,24 @@ def _echo(effective: dict[str, object]) -> str:
 
     text = yaml.safe_dump(effective, sort_keys=False, default_flow_style=None)
     return "effective configuration:\n" + "".join(f"  {line}\n" for line in text.splitlines())
+
+
+def parse_duration(text: str | None) -> float | None:
+    """Seconds in ``90``, ``90s``, ``10m`` or ``1h``.
+
+    Raises:
+        ConfigError: It is none of those.
+    """
+    if text is None:
+        return None
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
+    try:
+        seconds = float(number) * _UNITS[unit]
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise ConfigError(f"'{text}' is no duration", where="--time-limit", hint="write 90s, 10m or 1h")
+    return seconds
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}

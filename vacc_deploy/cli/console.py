@@ -54,7 +54,7 @@ def print_fields(fields: Mapping[str, object]) -> None:
 
 @contextmanager
 def progress_bar(description: str, total: int | None) -> Iterator[Any]:
-    """A bar on stderr; yields ``advance(steps=1)``."""
+    """A bar on stderr; yields ``advance(steps=1, note=None)``, whose note replaces the description."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -63,4 +63,8 @@ def progress_bar(description: str, total: int | None) -> Iterator[Any]:
     )
     with Progress(*columns, console=stderr, transient=True) as progress:
         task = progress.add_task(description, total=total)
-        yield lambda steps=1: progress.advance(task, steps)
+
+        def advance(steps: int = 1, note: str | None = None) -> None:
+            progress.update(task, advance=steps, description=f"{description}: {note}" if note else None)
+
+        yield advance

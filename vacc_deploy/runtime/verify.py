@@ -42,8 +42,8 @@ def verify_artifact(prefix: Path | str) -> Verification:
     if result.damaged:
         return result
     vectors = artifact.vectors()
-    result.replayed = bool(vectors)
-    if not vectors:
+    result.replayed = "output_0" in vectors
+    if not result.replayed:
         return result
     model = Model(artifact)
     for index, (spec, got) in enumerate(zip(model.outputs, model.run(stored_inputs(model)), strict=True)):
