@@ -21,13 +21,20 @@ def build_library(module: Any, target: Target, path: Path) -> None:
     """Write `module` as a Relax VM shared object for `target` to `path`.
 
     Raises:
-        ModelError: There is no linker.
+        ModelError: TVM cannot compile an operator of the network, or there is no linker.
     """
     llvm = tvm_target(target)
     # Common subexpressions are LLVM's to find: TVM's own search takes a third of the compile time and the
     # code is no faster for it.
     with llvm, tvm.transform.PassContext(opt_level=3, config={"tirx.disable_cse_tir": True}):
-        executable = tvm.compile(_stages()(module), llvm, relax_pipeline=None)
+        try:
+            executable = tvm.compile(_stages()(module), llvm, relax_pipeline=None)
+        except (RuntimeError, ValueError, TypeError) as error:  # TVM's own errors are RuntimeErrors
+            raise ModelError(
+                "an operator of the network cannot be compiled",
+                why=str(error).strip().splitlines()[0],
+                hint="vdeploy check MODEL lists unsupported operators; keep this one out of the network",
+            ) from error
     executable.export_library(str(path), **_linker())
 
 
@@ -39,6 +46,7 @@ def _stages() -> Any:
     """
     return tvm.transform.Sequential(
         [
+            relax.backend.DispatchSortScan(),
             relax.transform.LegalizeOps(),
             relax.transform.AnnotateTIROpPattern(),
             relax.transform.FoldConstant(),

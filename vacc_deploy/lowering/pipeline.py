@@ -12,6 +12,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass, ShapeInferencePass
 
 from vacc_deploy.artifact import Layer, TensorSpec
+from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.build import build_library
 from vacc_deploy.lowering.emit import Emitted, emit
 from vacc_deploy.lowering.graph import Form, GenericStep, Step, StepGraph, Value
@@ -67,6 +68,13 @@ def lower(
 
 
 def _prepare(model: ir.Model) -> ir.Model:
+    for value in model.graph.outputs:
+        if value.producer() is None:
+            raise ModelError(
+                f"output '{value.name}' is not computed from the input",
+                why="it is a constant, or an input itself",
+                hint="leave it out of the network's outputs",
+            )
     prepared = model.clone()  # a copy that may be edited
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(prepared)
     if any(value.shape is None or value.dtype is None for node in prepared.graph for value in node.outputs):

@@ -17,6 +17,7 @@ from vacc_deploy.lowering.select import (  # noqa: F401 - they fill the registry
     shuffle,
     unary,
 )
+from vacc_deploy.lowering.select.refusals import refuse_variant
 from vacc_deploy.lowering.select.registry import SELECTORS
 from vacc_deploy.lowering.view import GraphView
 from vacc_deploy.runtime.reference.qdq_groups import codes_of
@@ -60,6 +61,7 @@ def _select_one(node: ir.Node, view: GraphView) -> Step | GenericStep:
         assert source is not None
         coded = view.coded(codes_of(node, codes=output), view.shape(source))
         return ConvertStep(view.plain(source), coded, (str(node.name),))
+    refuse_variant(node, view)
     return _generic(node, view)
 
 

@@ -120,8 +120,11 @@ class InstanceNormStep:
 @selector("MaxPool", "AveragePool")
 def select_pool(node: ir.Node, view: GraphView) -> PoolStep | None:
     """Two-dimensional windows; the indices output of MaxPool is not supported."""
-    operands = _operands(node, view, keeps_scale=node.op_type == "MaxPool")
     kernel = node.attributes.get_ints("kernel_shape")
+    dilated = any(step != 1 for step in node.attributes.get_ints("dilations") or ())
+    if dilated and node.op_type == "AveragePool":
+        return None
+    operands = _operands(node, view, keeps_scale=node.op_type == "MaxPool")
     if operands is None or kernel is None or len(kernel) != 2:
         return None
     source, output, nodes, clamp = operands

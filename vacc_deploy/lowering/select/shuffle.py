@@ -77,6 +77,8 @@ def select_pixel_shuffle(node: ir.Node, view: GraphView) -> PixelShuffleStep | N
 @selector("SpaceToDepth")
 def select_space_to_depth(node: ir.Node, view: GraphView) -> SpaceToDepthStep | None:
     """``[DQ] → SpaceToDepth → [Q]``."""
+    if node.attributes.get_string("mode", "DCR") != "DCR":
+        return None
     moved = moved_output(node, view)
     if moved is None:
         return None

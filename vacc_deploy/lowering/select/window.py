@@ -43,6 +43,9 @@ def read_window(node: ir.Node, kernel: tuple[int, int], size: tuple[int, int]) -
     strides = _pair(node, "strides", (1, 1))
     dilations = _pair(node, "dilations", (1, 1))
     mode = node.attributes["auto_pad"].as_string() if "auto_pad" in node.attributes else "NOTSET"
+    if node.op_type == "ConvTranspose" and (mode.startswith("SAME") or "output_shape" in node.attributes):
+        pads = _pads_to_output(node, kernel, strides, dilations, size, mode)
+        return Window(kernel, strides, dilations, pads)
     if mode in ("NOTSET", "VALID"):
         given = node.attributes.get_ints("pads") if mode == "NOTSET" else None
         top, left, bottom, right = given or (0, 0, 0, 0)
@@ -56,6 +59,28 @@ def read_window(node: ir.Node, kernel: tuple[int, int], size: tuple[int, int]) -
         before.append(large if mode == "SAME_LOWER" else small)
         after.append(small if mode == "SAME_LOWER" else large)
     return Window(kernel, strides, dilations, (before[0], before[1], after[0], after[1]))
+
+
+def _pads_to_output(
+    node: ir.Node,
+    kernel: tuple[int, int],
+    strides: tuple[int, int],
+    dilations: tuple[int, int],
+    size: tuple[int, int],
+    mode: str,
+) -> tuple[int, int, int, int]:
+    """The padding of a transposed convolution whose output size is given, as ONNX distributes it."""
+    shape = node.outputs[0].shape
+    assert shape is not None
+    extra = _pair(node, "output_padding", (0, 0))
+    before, after = [], []
+    for axis in range(2):
+        full = strides[axis] * (size[axis] - 1) + extra[axis] + (kernel[axis] - 1) * dilations[axis] + 1
+        total = max(0, full - int(shape.numpy()[axis + 2]))
+        small, large = total // 2, total - total // 2
+        before.append(small if mode == "SAME_UPPER" else large)
+        after.append(large if mode == "SAME_UPPER" else small)
+    return (before[0], before[1], after[0], after[1])
 
 
 def _pair(node: ir.Node, name: str, default: tuple[int, int]) -> tuple[int, int]:
