@@ -90,7 +90,12 @@ def average_counts(
     else:
         inside = np.ones((1, 1, *size), np.int32)
         taps = _taps(inside, 0, kernel, strides, pads, (1, 1), ceil_mode)
-    return np.asarray(sum(tap[0, 0] for tap in taps), np.int32)
+    counts = np.asarray(sum(tap[0, 0] for tap in taps), np.int32)
+    rows, columns = (
+        pooled_size(size[axis], kernel[axis], strides[axis], 1, (pads[axis], pads[axis + 2]), ceil_mode)
+        for axis in range(2)
+    )
+    return counts[:rows, :columns]  # a padded picture would have room for one more window in ceil mode
 
 
 def average_pool2d(
