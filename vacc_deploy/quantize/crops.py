@@ -47,7 +47,7 @@ class CropKeeper:
         height, width = static_shape(model.graph.inputs[0])[-2:]
         pictures = min(expected or 8, _MOST_PICTURES)
         total = sum(layer.macs for layer in layers)
-        area = height * width * min(1.0, budget_macs / max(total, 1)) / pictures
+        area = height * width * min(float(pictures), budget_macs / max(total, 1)) / pictures
         side = max(_SMALLEST, int(math.sqrt(area)) // _ALIGN * _ALIGN)
         self._size = (min(side, height), min(side, width))
 
