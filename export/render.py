@@ -9,22 +9,16 @@ import json
 import sys
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
+from vacc_deploy.config.recipe_ops import process_ops
 from vacc_deploy.errors import ConfigError
 from vacc_deploy.export.recipe import BuildSettings, Recipe
 from vacc_deploy.processing import Preprocess
 
 EXPORT_FOLDER = "exported"
 _CHECKPOINT_SUFFIX = {"onnx": ".onnx", "pytorch": ".torchscript.pt"}
-_RESIZE_OPS: dict[str, dict[str, str]] = {
-    "bilinear_cv": {},
-    "bilinear_pillow": {"backend": "pillow"},
-    "bicubic_pillow": {"backend": "pillow", "interpolation": "bicubic"},
-    "nearest": {"interpolation": "nearest"},
-}
 _RESIZE_TYPES = {
     "bilinear_cv": "BILINEAR_CV",
     "bilinear_pillow": "BILINEAR_PILLOW",
@@ -49,43 +43,6 @@ def _template(package: str, name: str) -> jinja2.Template:
     return _environment().from_string(source)
 
 
-def process_ops(preprocess: Preprocess, settings: BuildSettings | None = None) -> list[dict[str, Any]]:
-    """The build YAML's ``process_ops`` for a recipe's pre-processing.
-
-    Args:
-        preprocess: The recipe's statement.
-        settings: Its ``degrade`` comes before the resize, for networks calibrated on pictures that are
-            first made as small as the ones they will see.
-    """
-    ops: list[dict[str, Any]] = [{"type": "DecodeImage"}]
-    if preprocess.color == "y":
-        ops.append({"type": "CvtColor", "code": "COLOR_RGB2YCrCb"})
-    elif preprocess.color == "bgr":
-        ops.append({"type": "CvtColor", "code": "COLOR_RGB2BGR"})
-    resizes = settings.calibration_resizes if settings else ()
-    for side, interpolation in resizes:
-        ops.append({"type": "Resize", "size": [side, side], "interpolation": interpolation})
-    if not resizes:
-        ops.append({"type": "Resize", "size": list(preprocess.size)} | _RESIZE_OPS[preprocess.resize])
-    if preprocess.color == "y":
-        ops.append({"type": "ChannelSplit", "index": 0})
-    normalize = _normalize(preprocess)
-    return [*ops, *([normalize] if normalize else []), {"type": "ToTensor"}]
-
-
-def _normalize(preprocess: Preprocess) -> dict[str, Any] | None:
-    div255 = preprocess.divisor == 255.0
-    if preprocess.divisor not in (1.0, 255.0):
-        raise ConfigError(
-            f"build YAMLs cannot divide by {preprocess.divisor:g}",
-            hint="use divisor 1 or 255, and fold the rest into mean and std",
-        )
-    if not preprocess.mean:
-        return {"type": "Normalize", "norm_type": None} if div255 else None
-    numbers = {"mean": list(preprocess.mean), "std": list(preprocess.std)}
-    return {"type": "Normalize"} | ({} if div255 else {"div255": False}) | numbers
-
-
 def _normalisation(preprocess: Preprocess) -> str:
     """The vdsp op's NormaType."""
     if preprocess.mean:
@@ -100,7 +57,7 @@ def build_yaml(recipe: Recipe) -> str:
     return _template("vacc_deploy.build_configs", "build.yaml.j2").render(
         recipe=recipe,
         settings=settings,
-        ops=process_ops(recipe.preprocess, settings),
+        ops=process_ops(recipe.preprocess, settings.calibration_resizes),
         checkpoint=f"./{EXPORT_FOLDER}/{recipe.stem}{_CHECKPOINT_SUFFIX[settings.frontend]}",
         export_command=f"vdeploy export {recipe.name}{variant}",
     )

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vacc_deploy.config.recipe_ops import process_ops
 from vacc_deploy.data.process_ops import apply_process_ops
 from vacc_deploy.export.recipe import Recipe
-from vacc_deploy.export.render import process_ops
 
 
 def astronaut() -> NDArray[np.uint8]:

@@ -6,11 +6,11 @@ import difflib
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from vacc_deploy.config import BuildConfig, build_config, load_build_config
-from vacc_deploy.errors import ConfigError, ModelError
-from vacc_deploy.safe_io import Positions, is_torchscript, read_onnx
+from vacc_deploy.bare_model import MODEL_SUFFIXES, bare_model
+from vacc_deploy.config import BuildConfig, load_build_config
+from vacc_deploy.errors import ConfigError, FileError
 
-_MODEL_SUFFIXES = (".onnx", ".pt", ".pth", ".torchscript")
+_EXPORT_REMARK = "# Get the checkpoint with: "  # the template of build_configs writes it
 
 
 def shipped_builds() -> list[str]:
@@ -23,14 +23,14 @@ def shipped_builds() -> list[str]:
 def resolve_build(argument: str) -> BuildConfig:
     """The configuration that `argument` names: an existing file, then a shipped name.
 
-    A model file stands for a configuration with its own name, fp16, and its own input shapes.
+    A model file stands for a configuration of its own; see `bare_model`.
 
     Raises:
         ConfigError: There is neither; the nearest shipped names are given.
     """
     path = Path(argument)
-    if path.suffix in _MODEL_SUFFIXES:
-        return _bare_model(path)
+    if path.suffix in MODEL_SUFFIXES:
+        return bare_model(path)
     if path.is_file():
         return load_build_config(path)
     shipped = shipped_builds()
@@ -54,41 +54,29 @@ def name_for(name: str, configured: str, dtype: str | None) -> str:
     return name.removesuffix(configured) + dtype
 
 
-def _bare_model(path: Path) -> BuildConfig:
-    if not path.is_file():
-        raise ConfigError(f"no model at {path}", hint="vdeploy export NAME writes one")
-    shapes = _own_shapes(path)
-    data = {
-        "name": path.name.split(".")[0],
-        "frontend": {
-            "type": "onnx" if path.suffix == ".onnx" else "pytorch",
-            "checkpoint": str(path),
-            "shape": shapes,
-        },
-        "backend": {"type": "tvm_vacc", "dtype": "fp16"},
-        "workspace": {"path": "./deploy_weights"},
-    }
-    return build_config(data, Positions(str(path)))
+def require_checkpoint(config: BuildConfig) -> None:
+    """Refuse a configuration whose model file is missing, with the command that makes it.
+
+    Raises:
+        FileError: There is no such file.
+    """
+    if config.checkpoint.is_file():
+        return
+    command = _export_commands().get(config.checkpoint.name)
+    raise FileError(
+        "there is no such model file",
+        where=f"{config.checkpoint}, frontend.checkpoint of {config.source}",
+        hint="make it with: " + command if command else "give --checkpoint MODEL.onnx, or correct the path",
+    )
 
 
-def _own_shapes(path: Path) -> dict[str, list[int]]:
-    """The input shapes that a model file states itself."""
-    # These pull in onnx, which commands that read a YAML do without.
-    from vacc_deploy.frontend.convert_torchscript import stored_inputs
-    from vacc_deploy.frontend.static_shapes import real_inputs, set_input_shapes
-
-    if is_torchscript(path):
-        shapes = stored_inputs(path)
-        if not shapes:
-            raise ModelError(
-                "a TorchScript file does not say its input shapes",
-                where=str(path),
-                hint="compile a build YAML that gives them under frontend.shape",
-            )
-        return shapes
-    model = read_onnx(path)
-    set_input_shapes(model, None, str(path))
-    return {
-        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        for value in real_inputs(model)
-    }
+def _export_commands() -> dict[str, str]:
+    """File name of an exported model → the command that writes it, as the shipped build YAMLs say."""
+    commands: dict[str, str] = {}
+    for name in shipped_builds():
+        text = (files("vacc_deploy.build_configs") / name).read_text(encoding="utf-8")
+        said = next((line for line in text.splitlines() if line.startswith(_EXPORT_REMARK)), "")
+        checkpoint = next((line for line in text.splitlines() if line.strip().startswith("checkpoint:")), "")
+        if said and checkpoint:
+            commands[Path(checkpoint.split(":", 1)[1].strip()).name] = said.removeprefix(_EXPORT_REMARK)
+    return commands

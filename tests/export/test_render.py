@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import yaml
 
-from vacc_deploy.export.recipe import BuildSettings
+from vacc_deploy.config.recipe_ops import process_ops
 from vacc_deploy.export.registry import find_recipe, shipped_recipes
-from vacc_deploy.export.render import build_yaml, process_ops, rendered_files
+from vacc_deploy.export.render import build_yaml, rendered_files
 from vacc_deploy.processing import Preprocess
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -141,6 +141,6 @@ def test_process_ops(case: str) -> None:
 
 
 def test_calibration_resizes_stand_for_the_resize() -> None:
-    settings = BuildSettings(config="c", vdsp="v", calibration_resizes=((2, "bicubic"), (4, "bicubic")))
-    sizes = [op["size"] for op in process_ops(Preprocess((4, 4)), settings) if op["type"] == "Resize"]
+    ops = process_ops(Preprocess((4, 4)), ((2, "bicubic"), (4, "bicubic")))
+    sizes = [op["size"] for op in ops if op["type"] == "Resize"]
     assert sizes == [[2, 2], [4, 4]]

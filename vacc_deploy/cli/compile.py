@@ -66,7 +66,7 @@ def compile_(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Compile a network into an artifact that runs on this CPU as the card would run it."""
-    from vacc_deploy.build_files import name_for, resolve_build
+    from vacc_deploy.build_files import name_for, require_checkpoint, resolve_build
     from vacc_deploy.compiler import CompileOptions, compile_model
     from vacc_deploy.precision import PrecisionLimits
 
@@ -79,6 +79,7 @@ def compile_(
         calibrate_mode=calibrate_mode,
         scheme=scheme,
     )
+    require_checkpoint(build)
     for remark in (*build.warnings, *build.notes):
         print_note(str(remark))
     print_note(_echo(build.effective()))

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 
@@ -23,17 +24,26 @@ _METADATA_LIMIT = 1 << 20  # bytes
 _METADATA_NAME = "/extra/vdeploy.json"
 
 
-def stored_inputs(path: Path) -> dict[str, list[int]] | None:
-    """Input shapes that ``vdeploy export`` wrote into the archive; None if it did not write it."""
+def stored_document(path: Path) -> dict[str, Any]:
+    """What ``vdeploy export`` wrote into the archive, as it does into ONNX metadata; empty elsewhere."""
     with open_archive(path, MAX_CHECKPOINT_BYTES) as archive:
         for name in archive.names:
             if name.endswith(_METADATA_NAME) and archive.size(name) <= _METADATA_LIMIT:
                 try:
-                    shapes = json.loads(archive.read(name, _METADATA_LIMIT))["inputs"]
-                    return {str(key): [int(size) for size in shape] for key, shape in shapes.items()}
-                except (ValueError, KeyError, TypeError, AttributeError):
-                    return None  # some other tool's file of that name
-    return None
+                    document = json.loads(archive.read(name, _METADATA_LIMIT))
+                except ValueError:
+                    return {}  # some other tool's file of that name
+                return document if isinstance(document, dict) else {}
+    return {}
+
+
+def stored_inputs(path: Path) -> dict[str, list[int]] | None:
+    """Input shapes that ``vdeploy export`` wrote into the archive; None if it did not write it."""
+    try:
+        shapes = stored_document(path)["inputs"]
+        return {str(key): [int(size) for size in shape] for key, shape in shapes.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _limit_resources() -> None:
