@@ -89,7 +89,9 @@ def _is_plain_product(node: ir.Node, view: GraphView) -> bool:
     if left is None or right is None or len(view.shape(left)) != 2 or len(view.shape(right)) != 2:
         return False
     attributes = node.attributes
-    scaled = attributes.get_float("alpha", 1.0) != 1.0 or attributes.get_float("beta", 1.0) != 1.0
+    has_bias = len(node.inputs) > 2 and node.inputs[2] is not None  # beta scales the bias and nothing else
+    scaled = attributes.get_float("alpha", 1.0) != 1.0
+    scaled = scaled or (has_bias and attributes.get_float("beta", 1.0) != 1.0)
     return not scaled and not attributes.get_int("transA", 0)
 
 
