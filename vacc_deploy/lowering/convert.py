@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vacc_deploy.lowering.graph import Form, Operand, Value
-from vacc_deploy.lowering.kernels import pack, recode, unpack
 from vacc_deploy.lowering.kernels.kernel import Kernel
+from vacc_deploy.lowering.kernels.movement import pack, recode, unpack
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.target import Target
 
@@ -43,7 +43,8 @@ class ConvertStep:
         source = inputs[0]
         if isinstance(source, Value):
             assert isinstance(output, Plane)
-            return pack.build(pack.PackSpec(output, source.float_type, source.shape), target, self.output.step)
+            spec = pack.PackSpec(output, source.float_type, source.shape)
+            return pack.build(spec, target, self.output.step)
         if isinstance(output, Value):
             return unpack.build(
                 unpack.UnpackSpec(source, output.float_type, output.shape), target, self.source.step

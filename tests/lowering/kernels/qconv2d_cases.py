@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from plane_harness import BOTH_SIDES, codes, run_to_plane, to_plane
 
-from vacc_deploy.lowering.kernels import qconv2d
-from vacc_deploy.lowering.kernels.qconv2d import Epilogue, QConv2dSpec
+from vacc_deploy.lowering.kernels.convolution import qconv2d
+from vacc_deploy.lowering.kernels.convolution.qconv2d import Epilogue, QConv2dSpec
 from vacc_deploy.lowering.plane import Halo, Plane
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.runtime.reference.conv2d import accumulate, output_size

@@ -7,8 +7,8 @@ import pytest
 from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, floats, run_to_plane, to_plane
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels import add, mul
-from vacc_deploy.lowering.kernels.binary import Scales
+from vacc_deploy.lowering.kernels.elementwise import add, mul
+from vacc_deploy.lowering.kernels.elementwise.binary import Scales
 from vacc_deploy.lowering.plane import Halo, Plane
 from vacc_deploy.lowering.target import TARGETS
 from vacc_deploy.runtime.reference.add import add as reference_add

@@ -7,7 +7,7 @@ import pytest
 from plane_harness import BOTH_SIDES, NATIVE, floats, run_to_plane, to_plane
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels import arithmetic
+from vacc_deploy.lowering.kernels.elementwise import arithmetic
 from vacc_deploy.lowering.plane import Halo, Plane
 
 EXPECTED = {"Div": np.divide, "Max": np.maximum, "Min": np.minimum}

@@ -12,14 +12,14 @@ import tvm
 from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, floats, run_to_plane, to_plane
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels import hconv_transpose2d, qconv_transpose2d
-from vacc_deploy.lowering.kernels.conv_transpose_sections import (
+from vacc_deploy.lowering.kernels.convolution import hconv_transpose2d, qconv_transpose2d
+from vacc_deploy.lowering.kernels.convolution.conv_transpose_sections import (
     Geometry,
     required_halo,
     transpose_parts,
 )
-from vacc_deploy.lowering.kernels.epilogue import Epilogue, Residual
-from vacc_deploy.lowering.kernels.float_epilogue import FloatEpilogue
+from vacc_deploy.lowering.kernels.convolution.epilogue import Epilogue, Residual
+from vacc_deploy.lowering.kernels.convolution.float_epilogue import FloatEpilogue
 from vacc_deploy.lowering.kernels.isa.tile import EmulatedTiles
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Halo, Plane

@@ -29,8 +29,13 @@ def main() -> None:
     import tvm
     from plane_harness import BOTH_SIDES, NATIVE, floats, run, to_plane
 
-    from vacc_deploy.lowering.kernels import hconv2d, hconv_transpose2d, hmatmul, qconv_transpose2d
-    from vacc_deploy.lowering.kernels.hconv2d import Hconv2dSpec
+    from vacc_deploy.lowering.kernels.convolution import (
+        hconv2d,
+        hconv_transpose2d,
+        hmatmul,
+        qconv_transpose2d,
+    )
+    from vacc_deploy.lowering.kernels.convolution.hconv2d import Hconv2dSpec
     from vacc_deploy.lowering.kernels.kernel import Kernel
     from vacc_deploy.lowering.plane import Halo, Plane
 

@@ -27,24 +27,17 @@ def main() -> None:
     import tvm
     from plane_harness import BOTH_SIDES, NATIVE, run
 
-    from vacc_deploy.lowering.kernels import (
-        add,
+    from vacc_deploy.lowering.kernels.elementwise import add, mul, prelu, table, unary
+    from vacc_deploy.lowering.kernels.elementwise.binary import Scales
+    from vacc_deploy.lowering.kernels.movement import (
         channels,
         gather_pixels,
-        global_pool,
-        instance_norm,
-        mul,
         pack,
         pixel_shuffle,
-        pool,
-        prelu,
         recode,
-        resize_bilinear,
-        table,
-        unary,
         unpack,
     )
-    from vacc_deploy.lowering.kernels.binary import Scales
+    from vacc_deploy.lowering.kernels.sampling import global_pool, instance_norm, pool, resize_bilinear
     from vacc_deploy.lowering.plane import Plane
 
     c, h, w = 70, 13, 21

@@ -8,7 +8,7 @@ import tvm
 from plane_harness import RUNNABLE, run
 from tvm.tirx.script import builder as T
 
-from vacc_deploy.lowering.kernels.float_simd import float_simd_of
+from vacc_deploy.lowering.kernels.convolution.float_simd import float_simd_of
 from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.target import TARGETS, Target

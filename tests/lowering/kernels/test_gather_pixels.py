@@ -7,7 +7,7 @@ import pytest
 from plane_harness import BOTH_SIDES, NATIVE, codes, floats, run_to_plane, to_plane
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels import gather_pixels
+from vacc_deploy.lowering.kernels.movement import gather_pixels
 from vacc_deploy.lowering.plane import Halo, Plane
 from vacc_deploy.runtime.reference.pad import pad as reference_pad
 from vacc_deploy.runtime.reference.resize import nearest_indices, resize_nearest

@@ -11,15 +11,15 @@ from float_reference import Sums, assert_rounded_once, conv2d
 from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, floats, run, run_to_plane, to_plane
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels import (
+from vacc_deploy.lowering.kernels.convolution import (
     hconv2d,
     hconv2d_depthwise,
     hconv2d_direct,
     hconv2d_dot,
     hconv2d_winograd,
 )
-from vacc_deploy.lowering.kernels.float_epilogue import FloatEpilogue
-from vacc_deploy.lowering.kernels.hconv2d import Hconv2dSpec
+from vacc_deploy.lowering.kernels.convolution.float_epilogue import FloatEpilogue
+from vacc_deploy.lowering.kernels.convolution.hconv2d import Hconv2dSpec
 from vacc_deploy.lowering.plane import Halo, Plane
 from vacc_deploy.lowering.target import TARGETS, Target
 

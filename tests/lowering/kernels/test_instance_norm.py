@@ -7,7 +7,7 @@ import pytest
 from plane_harness import BOTH_SIDES, NATIVE, floats, run_to_plane, to_plane
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels import instance_norm
+from vacc_deploy.lowering.kernels.sampling import instance_norm
 from vacc_deploy.lowering.plane import Halo, Plane
 
 SHAPES = {"rgb": (2, 3, 5, 33), "odd": (1, 65, 7, 9), "half_block": (1, 20, 16, 7), "one_pixel": (1, 5, 1, 1)}

@@ -11,11 +11,11 @@ from float_reference import assert_rounded_once
 from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, floats, run_to_plane, to_plane
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels import hmatmul, qmatmul
-from vacc_deploy.lowering.kernels.epilogue import Epilogue
-from vacc_deploy.lowering.kernels.float_epilogue import FloatEpilogue
-from vacc_deploy.lowering.kernels.hmatmul import HmatmulSpec
-from vacc_deploy.lowering.kernels.qmatmul import QMatmulSpec
+from vacc_deploy.lowering.kernels.convolution import hmatmul, qmatmul
+from vacc_deploy.lowering.kernels.convolution.epilogue import Epilogue
+from vacc_deploy.lowering.kernels.convolution.float_epilogue import FloatEpilogue
+from vacc_deploy.lowering.kernels.convolution.hmatmul import HmatmulSpec
+from vacc_deploy.lowering.kernels.convolution.qmatmul import QMatmulSpec
 from vacc_deploy.lowering.plane import Halo, Plane
 from vacc_deploy.lowering.target import TARGETS
 from vacc_deploy.runtime.reference.fixed_point import requantize, to_half

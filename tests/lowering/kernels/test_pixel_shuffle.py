@@ -7,8 +7,8 @@ import pytest
 from plane_harness import BOTH_SIDES, NATIVE, codes, floats, run_to_plane, to_plane
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels import pixel_shuffle
-from vacc_deploy.lowering.kernels.pixel_shuffle import PixelShuffleSpec, SpaceToDepthSpec, crd_as_dcr
+from vacc_deploy.lowering.kernels.movement import pixel_shuffle
+from vacc_deploy.lowering.kernels.movement.pixel_shuffle import PixelShuffleSpec, SpaceToDepthSpec, crd_as_dcr
 from vacc_deploy.lowering.plane import Halo, Plane
 from vacc_deploy.runtime.reference import pixel_shuffle as reference
 

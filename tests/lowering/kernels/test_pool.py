@@ -7,7 +7,7 @@ import pytest
 from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, floats, run_to_plane, to_plane
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels import global_pool, pool
+from vacc_deploy.lowering.kernels.sampling import global_pool, pool
 from vacc_deploy.lowering.plane import Halo, Plane
 from vacc_deploy.lowering.target import TARGETS
 from vacc_deploy.runtime.reference import pool as reference

@@ -11,8 +11,8 @@ from plane_harness import RUNNABLE, codes, run, run_to_plane, to_plane
 from qconv2d_cases import Case, Numbers, build_and_run, expected, random_numbers
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels import qconv2d
-from vacc_deploy.lowering.kernels.qconv2d import Epilogue, Residual
+from vacc_deploy.lowering.kernels.convolution import qconv2d
+from vacc_deploy.lowering.kernels.convolution.qconv2d import Epilogue, Residual
 from vacc_deploy.lowering.plane import Halo
 from vacc_deploy.lowering.target import TARGETS
 from vacc_deploy.runtime.reference.add import add, add_factors

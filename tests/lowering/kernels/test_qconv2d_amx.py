@@ -8,12 +8,17 @@ import tvm
 from plane_harness import NATIVE, run_to_plane, to_plane
 from qconv2d_cases import Case, expected, random_numbers
 
-from vacc_deploy.lowering.kernels import qconv2d
-from vacc_deploy.lowering.kernels.epilogue import pack_epilogue
+from vacc_deploy.lowering.kernels.convolution import qconv2d
+from vacc_deploy.lowering.kernels.convolution.epilogue import pack_epilogue
+from vacc_deploy.lowering.kernels.convolution.qconv2d_amx import (
+    channel_tiles_of,
+    choose_blocking,
+    emit_amx,
+    pack_amx,
+)
+from vacc_deploy.lowering.kernels.convolution.qconv2d_spec import fold_zero_point, pad_channels
 from vacc_deploy.lowering.kernels.isa.tile import EmulatedTiles
 from vacc_deploy.lowering.kernels.kernel import Kernel
-from vacc_deploy.lowering.kernels.qconv2d_amx import channel_tiles_of, choose_blocking, emit_amx, pack_amx
-from vacc_deploy.lowering.kernels.qconv2d_spec import fold_zero_point, pad_channels
 from vacc_deploy.lowering.target import TARGETS
 
 CASES = {

@@ -10,11 +10,11 @@ import pytest
 from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, run_to_plane, to_plane
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels import qconv2d_grouped
-from vacc_deploy.lowering.kernels.direct import block_diagonal, merged_groups
-from vacc_deploy.lowering.kernels.epilogue import Epilogue
-from vacc_deploy.lowering.kernels.qconv2d_grouped import QGroupedConv2dSpec
-from vacc_deploy.lowering.kernels.qconv2d_spec import QConv2dSpec
+from vacc_deploy.lowering.kernels.convolution import qconv2d_grouped
+from vacc_deploy.lowering.kernels.convolution.direct import block_diagonal, merged_groups
+from vacc_deploy.lowering.kernels.convolution.epilogue import Epilogue
+from vacc_deploy.lowering.kernels.convolution.qconv2d_grouped import QGroupedConv2dSpec
+from vacc_deploy.lowering.kernels.convolution.qconv2d_spec import QConv2dSpec
 from vacc_deploy.lowering.plane import Halo, Plane
 from vacc_deploy.lowering.target import TARGETS
 from vacc_deploy.runtime.reference.conv2d import accumulate, output_size

@@ -7,8 +7,8 @@ import pytest
 from plane_harness import RUNNABLE
 from qconv2d_cases import Case, build_and_run, expected, random_numbers
 
-from vacc_deploy.lowering.kernels import qconv2d
-from vacc_deploy.lowering.kernels.qconv2d import Epilogue
+from vacc_deploy.lowering.kernels.convolution import qconv2d
+from vacc_deploy.lowering.kernels.convolution.qconv2d import Epilogue
 from vacc_deploy.lowering.target import TARGETS
 
 CASES = {

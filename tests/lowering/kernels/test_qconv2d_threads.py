@@ -10,7 +10,7 @@ from pathlib import Path
 
 from qconv2d_cases import Case, build_and_run, random_numbers
 
-from vacc_deploy.lowering.kernels.qconv2d import Algorithm
+from vacc_deploy.lowering.kernels.convolution.qconv2d import Algorithm
 from vacc_deploy.lowering.target import resolve_target
 
 CASES: dict[Algorithm, Case] = {

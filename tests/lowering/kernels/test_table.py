@@ -8,7 +8,7 @@ import tvm
 from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, run_to_plane, to_plane
 
 from vacc_deploy.cpu import cpu_features
-from vacc_deploy.lowering.kernels import table
+from vacc_deploy.lowering.kernels.elementwise import table
 from vacc_deploy.lowering.plane import Halo, Plane
 from vacc_deploy.lowering.target import TARGETS, Isa, Target
 from vacc_deploy.runtime.reference.table import look_up

@@ -9,8 +9,9 @@ import pytest
 from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, floats, run_to_plane, to_plane
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels import modulate, prelu, recode, unary
-from vacc_deploy.lowering.kernels.float_functions import FUNCTIONS
+from vacc_deploy.lowering.kernels.elementwise import modulate, prelu, unary
+from vacc_deploy.lowering.kernels.elementwise.float_functions import FUNCTIONS
+from vacc_deploy.lowering.kernels.movement import recode
 from vacc_deploy.lowering.kernels.plane_rows import Plain
 from vacc_deploy.lowering.plane import Halo, Plane
 from vacc_deploy.lowering.target import TARGETS

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.lowering.graph import Operand, Quantization, Value
-from vacc_deploy.lowering.kernels import add, mul
-from vacc_deploy.lowering.kernels.binary import Scales
+from vacc_deploy.lowering.kernels.elementwise import add, mul
+from vacc_deploy.lowering.kernels.elementwise.binary import Scales
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.activation import following_activation

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.lowering.graph import Operand, Quantization, Value
-from vacc_deploy.lowering.kernels import channels
 from vacc_deploy.lowering.kernels.kernel import Kernel
+from vacc_deploy.lowering.kernels.movement import channels
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.registry import selector
 from vacc_deploy.lowering.target import Target

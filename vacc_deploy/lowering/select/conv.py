@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.lowering.graph import Operand, Value, as_plane
-from vacc_deploy.lowering.kernels import qconv2d, qconv2d_grouped, qconv_transpose2d
+from vacc_deploy.lowering.kernels.convolution import qconv2d, qconv2d_grouped, qconv_transpose2d
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.codes import stored_range

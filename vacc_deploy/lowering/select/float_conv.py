@@ -11,8 +11,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.lowering.graph import Operand, Value, as_plane
-from vacc_deploy.lowering.kernels import hconv2d, hconv_transpose2d
-from vacc_deploy.lowering.kernels.float_epilogue import FloatEpilogue
+from vacc_deploy.lowering.kernels.convolution import hconv2d, hconv_transpose2d
+from vacc_deploy.lowering.kernels.convolution.float_epilogue import FloatEpilogue
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.activation import Activation, following_activation

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.lowering.graph import Operand, Value, as_plane
-from vacc_deploy.lowering.kernels import global_pool, instance_norm, pool
 from vacc_deploy.lowering.kernels.kernel import Kernel
+from vacc_deploy.lowering.kernels.sampling import global_pool, instance_norm, pool
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.activation import Activation, following_activation
 from vacc_deploy.lowering.select.codes import stored_range

@@ -10,8 +10,9 @@ import numpy as np
 import onnx_ir as ir
 
 from vacc_deploy.lowering.graph import Operand, Value, as_plane
-from vacc_deploy.lowering.kernels import channels, gather_pixels, resize_bilinear
 from vacc_deploy.lowering.kernels.kernel import Kernel
+from vacc_deploy.lowering.kernels.movement import channels, gather_pixels
+from vacc_deploy.lowering.kernels.sampling import resize_bilinear
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.moved import moved_output
 from vacc_deploy.lowering.select.registry import selector

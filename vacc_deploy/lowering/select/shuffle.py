@@ -9,8 +9,8 @@ from typing import Literal
 import onnx_ir as ir
 
 from vacc_deploy.lowering.graph import Operand, Value, as_plane
-from vacc_deploy.lowering.kernels import pixel_shuffle
 from vacc_deploy.lowering.kernels.kernel import Kernel
+from vacc_deploy.lowering.kernels.movement import pixel_shuffle
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.moved import moved_output
 from vacc_deploy.lowering.select.registry import selector

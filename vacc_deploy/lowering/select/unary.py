@@ -11,8 +11,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.lowering.graph import Operand, Value, as_plane
-from vacc_deploy.lowering.kernels import prelu, table, unary
-from vacc_deploy.lowering.kernels.float_functions import FUNCTIONS
+from vacc_deploy.lowering.kernels.elementwise import prelu, table, unary
+from vacc_deploy.lowering.kernels.elementwise.float_functions import FUNCTIONS
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.activation import read_activation

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from vacc_deploy.lowering.graph import Operand
-from vacc_deploy.lowering.kernels.conv_transpose_sections import Geometry, required_halo, transpose_parts
+from vacc_deploy.lowering.kernels.convolution.conv_transpose_sections import (
+    Geometry,
+    required_halo,
+    transpose_parts,
+)
 from vacc_deploy.lowering.plane import Halo
 
 

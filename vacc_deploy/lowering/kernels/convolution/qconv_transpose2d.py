@@ -1,0 +1,207 @@
+"""int8 transposed convolution: uint8 plane × int8 weights → uint8 or float16 plane, exact on every target.
+
+    acc[o] = Σ (q_x[i] − z_x)·q_w[k] + b   over   i·stride + k·dilation = o + padding       int32
+    y      = the epilogue of acc                                                     see `epilogue`
+
+Computed as one ordinary convolution per remainder of ``o + padding`` (`conv_transpose_sections`).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy.typing as npt
+
+from vacc_deploy.errors import ModelError
+from vacc_deploy.lowering.kernels.convolution.code_sections import (
+    AmxSection,
+    CodeSection,
+    DirectSection,
+    finish_code_plane,
+    no_bias,
+)
+from vacc_deploy.lowering.kernels.convolution.conv_transpose_sections import (
+    Geometry,
+    TransposePart,
+    outputs_first,
+    required_halo,
+    transpose_macs,
+    transpose_parts,
+)
+from vacc_deploy.lowering.kernels.convolution.direct import DirectConvolution, merged_groups
+from vacc_deploy.lowering.kernels.convolution.epilogue import (
+    Epilogue,
+    EpilogueWriter,
+    pack_epilogue,
+    residual_argument,
+)
+from vacc_deploy.lowering.kernels.convolution.products import CodeProducts
+from vacc_deploy.lowering.kernels.convolution.qconv2d_amx import TileFactory
+from vacc_deploy.lowering.kernels.convolution.qconv2d_spec import check_sums
+from vacc_deploy.lowering.kernels.isa.function import kernel_function
+from vacc_deploy.lowering.kernels.isa.planes import plane_argument
+from vacc_deploy.lowering.kernels.isa.simd import simd_of
+from vacc_deploy.lowering.kernels.isa.tile import AmxTiles
+from vacc_deploy.lowering.kernels.kernel import Kernel
+from vacc_deploy.lowering.plane import Halo, Plane
+from vacc_deploy.lowering.target import Isa, Target
+from vacc_deploy.runtime.reference.add import AddFactors
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class QConvTranspose2dSpec:
+    """A transposed convolution of a uint8 plane with int8 weights.
+
+    Attributes:
+        source: uint8 plane whose halo covers `required_halo` and holds the zero point.
+        target: uint8 or float16 plane; its size says how much output padding there is.
+        kernel: (height, width).
+        stride: (vertical, horizontal) distance of the kernels of neighbouring inputs.
+        dilation: (vertical, horizontal) distance of taps.
+        pads: (top, left) outputs cut off.
+        epilogue: What becomes of the sums.
+        groups: Equal parts of the channels that are convolved apart.
+    """
+
+    source: Plane
+    target: Plane
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    pads: tuple[int, int] = (0, 0)
+    epilogue: Epilogue = field(default_factory=Epilogue)
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        need = self.required_halo
+        if need.union(self.source.halo) != self.source.halo:
+            raise ModelError(
+                "the input plane's halo is smaller than a transposed convolution reads",
+                why=f"it needs {need} and has {self.source.halo}",
+            )
+
+    @property
+    def geometry(self) -> Geometry:
+        """The attributes without the planes."""
+        return Geometry(self.kernel, self.stride, self.dilation, self.pads)
+
+    @property
+    def required_halo(self) -> Halo:
+        """The border of `source` that is read."""
+        return required_halo(transpose_parts(self.geometry, self.target), self.source)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one call, those with the halo included."""
+        return transpose_macs(self.geometry, self.source, self.target, self.groups)
+
+
+def _tiles_of(target: Target) -> TileFactory | None:
+    """The target's tile unit."""
+    return AmxTiles if target.isa is Isa.AMX else None
+
+
+def _parts(
+    spec: QConvTranspose2dSpec, target: Target, tiles: TileFactory | None
+) -> list[tuple[TransposePart, CodeSection]]:
+    """The sections, each by the fastest algorithm."""
+    products = CodeProducts(simd_of(target))
+    groups = 1
+    if spec.groups > 1:
+        inputs, outputs = spec.source.channels // spec.groups, spec.target.channels // spec.groups
+        lanes, depth = products.registers.lanes, products.depth
+        groups = merged_groups(spec.groups, inputs, outputs, spec.source, lanes, depth)
+    parts = transpose_parts(spec.geometry, spec.target, groups)
+    result: list[tuple[TransposePart, CodeSection]] = []
+    for part in parts:
+        on_tiles = tiles and AmxSection.of(part.section, spec.source, spec.target, spec.groups, tiles)
+        direct = DirectConvolution(part.section, spec.source, spec.target, products)
+        result.append((part, on_tiles or DirectSection(direct, spec.groups)))
+    return result
+
+
+@functools.cache
+def emit(spec: QConvTranspose2dSpec, target: Target, tiles: TileFactory | None = None) -> Any:
+    """The ``PrimFunc``: source, [residual], the parameters of `pack`, target.
+
+    `tiles` is `EmulatedTiles` in tests on machines without AMX; by default, the target's own, if any.
+    """
+    simd, parts = simd_of(target), _parts(spec, target, tiles or _tiles_of(target))
+    with kernel_function("qconv_transpose2d") as function:
+        source = plane_argument("source", spec.source)
+        residual = residual_argument(spec.epilogue)
+        params = [
+            (section.weights_argument(f"weights_{i}"), section.bias_argument(f"bias_{i}"))
+            for i, (_, section) in enumerate(parts)
+        ]
+        channels = max(section.channels for _, section in parts)
+        writer = EpilogueWriter(simd, spec.epilogue, channels, residual)
+        y = plane_argument("target", spec.target)
+        for (_, section), (weights, bias) in zip(parts, params, strict=True):
+            section.emit(source, weights, bias, writer, y)
+        finish_code_plane(y, writer)
+    return function.get()
+
+
+def pack(
+    spec: QConvTranspose2dSpec,
+    target: Target,
+    weights: Array,
+    bias: Array,
+    multiplier: Array,
+    *,
+    table: Array | None = None,
+    residual: AddFactors | None = None,
+    tiles: TileFactory | None = None,
+) -> Mapping[str, Array]:
+    """Parameters in argument order; arguments as in `build` and `emit`."""
+    parts = _parts(spec, target, tiles or _tiles_of(target))
+    ordinary = outputs_first(weights, spec.groups)
+    params: dict[str, Array] = {}
+    for i, (part, section) in enumerate(parts):
+        taps = part.select(ordinary)
+        params[f"weights_{i}"] = section.pack(taps)
+        params[f"bias_{i}"] = section.pack_bias(taps, bias, spec.source.fill)
+    channels = max(section.channels for _, section in parts)
+    return {**params, **pack_epilogue(spec.epilogue, channels, multiplier, table, residual)}
+
+
+def build(
+    spec: QConvTranspose2dSpec,
+    target: Target,
+    weights: Array,
+    bias: Array | None,
+    multiplier: Array,
+    *,
+    table: Array | None = None,
+    residual: AddFactors | None = None,
+) -> Kernel:
+    """Code and constants of one transposed convolution.
+
+    Args:
+        spec: Geometry and epilogue.
+        target: The CPU to compile for.
+        weights: int8 (C_in, C_out/groups, kH, kW), ONNX's order.
+        bias: int32 (C_out,), in units of ``s_x · s_w[c]``; None is 0.
+        multiplier: float32 (C_out,): ``f32(f32(s_x·s_w[c]) / s_y)``, or ``f32(s_x·s_w[c])`` to float16.
+        table: uint8 (256,) or (C_out, 256), as the epilogue says.
+        residual: Factors of the epilogue's addition.
+
+    Raises:
+        ModelError: The sums could overflow int32, or the weights' shape is not the spec's.
+    """
+    expected = (spec.source.channels, spec.target.channels // spec.groups, *spec.kernel)
+    if weights.shape != expected:
+        raise ModelError(
+            "transposed convolution's weights of the wrong shape", why=f"{weights.shape}, not {expected}"
+        )
+    ordinary = outputs_first(weights, spec.groups)
+    bias = no_bias(ordinary) if bias is None else bias
+    check_sums(ordinary, bias, spec.source.fill)
+    params = pack(spec, target, weights, bias, multiplier, table=table, residual=residual)
+    return Kernel(emit(spec, target), params, spec.macs)

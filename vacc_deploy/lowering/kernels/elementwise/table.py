@@ -1,0 +1,103 @@
+"""Unary operators on planes of codes: every code is replaced by an entry of a table.
+
+Any function of one value, requantisation included, is such a table; `runtime.reference.table` makes them.
+With one table per channel (PRelu) codes are looked up one at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tvm.tirx.script import builder as T
+
+from vacc_deploy.lowering.kernels.elementwise.lookup import ENTRIES, load_table
+from vacc_deploy.lowering.kernels.isa.function import kernel_function
+from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, cast, load, store
+from vacc_deploy.lowering.kernels.kernel import Kernel
+from vacc_deploy.lowering.kernels.plane_rows import (
+    FlatPlane,
+    Plain,
+    declare,
+    only_live,
+    vectors,
+    written_rows,
+)
+from vacc_deploy.lowering.plane import Plane
+from vacc_deploy.lowering.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """``output[...] = table[input[...]]`` for uint8 planes of one shape, whatever their halos."""
+
+    input: Plane
+    output: Plane
+    per_channel: bool = False
+
+
+@cache
+def emit(spec: TableSpec, target: Target) -> Any:
+    """``table(input, table (tables, 256) uint8, output)``; one table per stored channel, or one in all."""
+    plane = spec.output
+    tables = plane.blocks * plane.block if spec.per_channel else 1
+    with kernel_function("table") as function:
+        source, table, output = declare(
+            input=spec.input, table=Plain((tables, ENTRIES), "uint8"), output=plane
+        )
+        with written_rows(output) as row:
+            if spec.per_channel:
+                _look_up_per_channel(source, table, output, row)
+            else:
+                _look_up(target, source, table, output, row)
+    return function.get()
+
+
+def _look_up(
+    target: Target, source: FlatPlane, table: Buffer, output: FlatPlane, row: tuple[Expr, Expr, Expr]
+) -> None:
+    plane, lookup = output.plane, load_table(target, table)
+    read, written = source.at(*row), output.at(*row)
+
+    def body(offset: Expr, channel: int, lanes: int) -> None:
+        entries = lookup.vector(load(source.buffer, (read + offset,), lanes))
+        store(output.buffer, (written + offset,), only_live(entries, plane, row[1], channel))
+
+    vectors(plane.width * plane.block, plane.block, body)
+
+
+def _look_up_per_channel(
+    source: FlatPlane, table: Buffer, output: FlatPlane, row: tuple[Expr, Expr, Expr]
+) -> None:
+    """Tables of channels that do not exist are full of the fill value."""
+    plane = output.plane
+    with T.serial(0, plane.width) as x:
+        read, written = source.at(*row, x), output.at(*row, x)
+        for channel in range(plane.block):
+            code = cast(load(source.buffer, (read + channel,)), "int32")
+            entry = table[(row[1] * plane.block + channel) * ENTRIES + code]
+            store(output.buffer, (written + channel,), entry)
+
+
+def pack(spec: TableSpec, target: Target, table: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
+    """The parameter `table`; see `build`."""
+    plane = spec.output
+    if not spec.per_channel:
+        return {"table": table.reshape(1, ENTRIES)}
+    tables = np.full((plane.blocks * plane.block, ENTRIES), plane.fill, np.uint8)
+    tables[: plane.channels] = table
+    return {"table": tables}
+
+
+def build(spec: TableSpec, target: Target, table: npt.NDArray[np.uint8]) -> Kernel:
+    """The kernel of a unary operator on codes.
+
+    Args:
+        spec: Geometry.
+        target: CPU level.
+        table: uint8 (256,), or (C, 256) if `spec.per_channel`, from stored input code to stored output code.
+    """
+    return Kernel(emit(spec, target), pack(spec, target, table))

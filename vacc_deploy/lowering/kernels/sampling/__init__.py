@@ -1,0 +1,1 @@
+"""Operators over windows and whole pictures: pools, resizes, normalisation."""
