@@ -18,7 +18,7 @@ Feed = dict[str, Array]
 
 _MOST_PICTURES = 16
 _WHOLE_PICTURES = 2  # of a network that needs its full input size
-_ALIGN = 16  # offsets and sizes survive four halvings
+_ALIGN = 16  # offsets and sizes survive at least four halvings
 _SMALLEST = 48
 
 
@@ -48,7 +48,9 @@ class CropKeeper:
         pictures = min(expected or 8, _MOST_PICTURES)
         total = sum(layer.macs for layer in layers)
         area = height * width * min(float(pictures), budget_macs / max(total, 1)) / pictures
-        side = max(_SMALLEST, int(math.sqrt(area)) // _ALIGN * _ALIGN)
+        self._align = _alignment(model, height)
+        smallest = -(-_SMALLEST // self._align) * self._align
+        side = max(smallest, int(math.sqrt(area)) // self._align * self._align)
         self._size = (min(side, height), min(side, width))
 
     def __call__(self, dataset: Iterable[Feed]) -> Iterator[Feed]:
@@ -63,11 +65,19 @@ class CropKeeper:
         if picture is None or picture.ndim != 4:
             return dict(feed)  # the observer refuses it with a proper error
         # Fractional parts of multiples of irrational numbers spread evenly without any randomness.
-        top = _offset(picture.shape[2] - self._size[0], 0.618 * (index + 1))
-        left = _offset(picture.shape[3] - self._size[1], 0.755 * (index + 1))
+        top = _offset(picture.shape[2] - self._size[0], 0.618 * (index + 1), self._align)
+        left = _offset(picture.shape[3] - self._size[1], 0.755 * (index + 1), self._align)
         crop = picture[:, :, top : top + self._size[0], left : left + self._size[1]]
         return {self._input: np.ascontiguousarray(crop, np.float32)}
 
 
-def _offset(room: int, position: float) -> int:
-    return max(0, int(room * (position % 1.0)) // _ALIGN * _ALIGN)
+def _alignment(model: ir.Model, height: int) -> int:
+    """What crops must be multiples of: the network's total stride, or halving and doubling would not meet."""
+    shapes = [value.shape for node in model.graph for value in node.outputs if value.shape is not None]
+    heights = {shape[2] for shape in shapes if len(shape) == 4}
+    strides = [height // size for size in heights if isinstance(size, int) and 1 < size < height]
+    return math.lcm(_ALIGN, *(1 << (stride - 1).bit_length() for stride in strides))
+
+
+def _offset(room: int, position: float, align: int) -> int:
+    return max(0, int(room * (position % 1.0)) // align * align)
