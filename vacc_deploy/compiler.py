@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ from vacc_deploy.config import BuildConfig
 from vacc_deploy.cpu import cpu_count, cpu_features
 from vacc_deploy.data import open_dataset
 from vacc_deploy.data.dataset import Dataset
+from vacc_deploy.data.image_dataset import ImageDataset
+from vacc_deploy.data.sample_pictures import PLACEHOLDER, sample_pictures
 from vacc_deploy.errors import FileError, ModelError
 from vacc_deploy.frontend import load_model
 from vacc_deploy.frontend.extra_ops import append_softmax
@@ -171,6 +173,11 @@ def _calibrated(
         config.quantize, translation.choices, recipe_exact=options.recipe_exact, threads=cpu_count()
     )
     dataset = _dataset(model, config, options)
+    if _is_placeholder(config, options):
+        warnings.append(
+            f"dataset.path is a placeholder: calibrated on {len(dataset)} sample pictures that come with "
+            "scikit-image; give pictures of the network's own kind with --dataset"
+        )
     with bar("calibrating", len(dataset)) as advance:
         table = calibrate(model, dataset, settings, lambda _done, _what: advance())
     warnings += table.warnings
@@ -182,7 +189,18 @@ def _dataset(model: ir.Model, config: BuildConfig, options: CompileOptions) -> D
     inputs = {
         str(value.name): tuple(value.shape.numpy() if value.shape else ()) for value in model.graph.inputs
     }
+    if _is_placeholder(config, options) and config.dataset is not None and len(inputs) == 1:
+        ((name, shape),) = inputs.items()
+        return ImageDataset(sample_pictures(), config.dataset.process_ops, input_name=name, input_shape=shape)
     return open_dataset(config.dataset, inputs, options.dataset)
+
+
+def _is_placeholder(config: BuildConfig, options: CompileOptions) -> bool:
+    """Whether the file still says ``/path/to/…`` and nobody said otherwise."""
+    section = config.dataset
+    if options.dataset is not None or section is None or section.path is None or not section.process_ops:
+        return False
+    return str(section.path).startswith(PLACEHOLDER) and not section.path.exists()
 
 
 def _reasons(table: CalibrationTable | None) -> dict[str, str]:
@@ -217,11 +235,26 @@ def _manifest(
         run_stream=lowered.run_stream,
         params=tuple(lowered.params),
         versions={"vacc_deploy": __version__, **versions},
-        config=config.effective(),
+        config=without_folders(config.effective()),
         sources={"checkpoint": sha256_of(config.checkpoint)},
         recipe=recipe,
         calibration={} if table is None else json.loads(table.to_json()),
     )
+
+
+def without_folders(config: dict[str, Any]) -> dict[str, Any]:
+    """`config` with absolute paths cut to their last part: where a file lay says nothing about an artifact."""
+
+    def cut(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: cut(entry) for key, entry in value.items()}
+        if isinstance(value, list):
+            return [cut(entry) for entry in value]
+        absolute = isinstance(value, str) and PurePath(value).is_absolute()
+        return PurePath(value).name if absolute else value
+
+    cleaned: dict[str, Any] = cut(config)
+    return cleaned
 
 
 def _recipe(model: ir.Model, checkpoint: Path) -> dict[str, Any]:

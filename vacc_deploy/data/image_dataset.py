@@ -22,7 +22,7 @@ class ImageDataset:
     Iterating yields ``{input name: float32 (1, C, H, W)}``, one picture at a time; nothing is cached.
 
     Args:
-        path: The folder.
+        path: The folder, or the files themselves.
         process_ops: Entries of the build YAML.
         suffix: See `sample_files`.
         count: See `sample_files`.
@@ -36,7 +36,7 @@ class ImageDataset:
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Sequence[Path],
         process_ops: Sequence[Any],
         suffix: str | None = None,
         count: int | None = None,
@@ -46,7 +46,10 @@ class ImageDataset:
     ) -> None:
         self._pipeline = Pipeline(process_ops, input_shape)
         self._input_name = input_name
-        self.files = sample_files(Path(path), suffix, count)
+        if isinstance(path, str | Path):
+            self.files = sample_files(Path(path), suffix, count)
+        else:
+            self.files = list(path)[:count]
 
     def __len__(self) -> int:
         return len(self.files)
