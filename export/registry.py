@@ -70,7 +70,11 @@ def find_recipe(name: str, variant: str | None = None) -> Recipe:
         return next(iter(variants.values()))
     if variant not in variants:
         names = ", ".join(variants) if any(variants) else "none: this model has a single variant"
-        raise ConfigError(f"'{name}' has no variant '{variant}'", why=f"its variants are {names}")
+        raise ConfigError(
+            f"'{name}' has no variant '{variant}'",
+            why=f"its variants are {names}",
+            hint="vdeploy models lists all recipes and variants",
+        )
     return variants[variant]
 
 

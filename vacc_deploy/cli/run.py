@@ -85,7 +85,7 @@ def _run_pictures(
     from vacc_deploy.runtime.run_files import list_pictures, name_results, run_pictures
 
     if not inputs or output is None:
-        raise ConfigError("run needs --input PICTURES… and -o DIR")
+        raise ConfigError("run needs --input PICTURES… and -o DIR", hint="vdeploy run --help lists its flags")
     files = list_pictures(inputs)
     results = name_results(files, output, ".npz" if raw else ".png")
     (model,) = load_models(prefix, threads=threads)

@@ -94,7 +94,10 @@ class NpzDataset:
         if array.dtype.kind != "f":
             return array.astype(np.float32) if shape is not None and len(shape) == 4 else array
         if not np.isfinite(array).all():
-            raise DataError(f"'{path}': array {name} holds NaN or infinite values")
+            raise DataError(
+                f"'{path}': array {name} holds NaN or infinite values",
+                hint="leave this file out, or write it again",
+            )
         return array.astype(np.float32, copy=False)
 
 

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from vacc_deploy.errors import FileError, ModelError
 from vacc_deploy.frontend.depthwise_filter import depthwise_filter
+from vacc_deploy.frontend.finite_weights import require_finite
 from vacc_deploy.frontend.fold_batchnorm import fold_batchnorm
 from vacc_deploy.frontend.simplify import normalise, simplify
 from vacc_deploy.frontend.static_modulation import static_modulation
@@ -35,7 +36,7 @@ def clean(
         Static shapes, constants folded, opset ≥ 17, all nodes named, metadata kept.
 
     Raises:
-        ModelError: Shapes are missing or wrong, or the model is not valid.
+        ModelError: Shapes are missing or wrong, weights are not finite, or the model is not valid.
     """
     set_input_shapes(model, inputs, where)
     model = _raise_opset(model, where)
@@ -48,6 +49,7 @@ def clean(
     if fold and fold_batchnorm(graph_model):
         graph_model = normalise(ir.serde.serialize_model(graph_model))
     _require_static(graph_model, where)
+    require_finite(graph_model, where)
     return graph_model
 
 

@@ -44,7 +44,12 @@ def set_input_shapes(model: onnx.ModelProto, shapes: Mapping[str, Shape] | None,
         wanted = {inputs[0].name: next(iter(wanted.values()))}
     names = [value.name for value in inputs]
     problems: list[VdeployError] = [
-        ModelError(f"the model has no input '{name}'", where=where, why=f"its inputs are {', '.join(names)}")
+        ModelError(
+            f"the model has no input '{name}'",
+            where=where,
+            why=f"its inputs are {', '.join(names)}",
+            hint="correct the names under frontend.shape in the build YAML",
+        )
         for name in wanted
         if name not in names
     ]
@@ -71,7 +76,7 @@ def _check(
         return ModelError(
             f"input '{name}' has no static shape: {_text(shape)}",
             where=where,
-            hint="give the shape in the build YAML under model.inputs, or export at a fixed size",
+            hint="give the shape in the build YAML under frontend.shape, or export at a fixed size",
         )
     clash = len(declared) != len(shape) or any(
         isinstance(own, int) and own > 0 and own != size for own, size in zip(declared, shape, strict=False)

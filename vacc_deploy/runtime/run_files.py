@@ -37,7 +37,7 @@ def list_pictures(inputs: Sequence[Path]) -> list[Path]:
         elif path.is_file():
             files.append(path)
         else:
-            raise DataError(f"'{path}' does not exist")
+            raise DataError(f"'{path}' does not exist", hint="name pictures, or folders of pictures")
     return files
 
 
