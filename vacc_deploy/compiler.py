@@ -243,7 +243,7 @@ def _manifest(
 
 
 def without_folders(config: dict[str, Any]) -> dict[str, Any]:
-    """`config` with absolute paths cut to their last part: where a file lay says nothing about an artifact."""
+    """`config` with absolute paths cut to their last part: where a file lay says nothing here."""
 
     def cut(value: Any) -> Any:
         if isinstance(value, dict):
