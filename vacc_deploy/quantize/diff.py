@@ -25,7 +25,7 @@ from vacc_deploy.quantize.score import (
     fidelity_for_drop,
     runner,
 )
-from vacc_deploy.quantize.side_by_side import SideBySide, Step, activate, fake_quantize
+from vacc_deploy.quantize.side_by_side import SideBySide, Step, activate, fake_quantize, runs_on_crops
 from vacc_deploy.quantize.table import CalibrationTable
 from vacc_deploy.quantize.unsigned import to_unsigned
 
@@ -195,12 +195,12 @@ def find_causes(
         most: How many layers to try.
         threads: Threads of ONNX Runtime.
     """
-    whole = score(runner(to_unsigned(quantize(model, table)), threads))
+    whole = score(runner(to_unsigned(quantize(model, table)), threads, any_size=runs_on_crops(model)))
     suspects = sorted((line for line in lines if line.precision == "int8"), key=lambda n: n.single.sqnr_db)
     causes = []
     for line in suspects[:most]:
         changed = table.with_precision(line.name, "fp16", "diff")
-        left = score(runner(to_unsigned(quantize(model, changed)), threads))
+        left = score(runner(to_unsigned(quantize(model, changed)), threads, any_size=runs_on_crops(model)))
         won = whole - left
         text = (
             f"{won:.2f} of the lost {whole:.2f} dB come from {line.name} ({line.op_type}, single SQNR "
@@ -228,4 +228,6 @@ def fidelity_db(
 ) -> float:
     """PSNR of the quantised network's first output against the float one, mean over `feeds`."""
     score = FidelityScore(model, feeds, threads=threads)
-    return score.fidelity_db(runner(to_unsigned(quantize(model, table)), threads))
+    return score.fidelity_db(
+        runner(to_unsigned(quantize(model, table)), threads, any_size=runs_on_crops(model))
+    )

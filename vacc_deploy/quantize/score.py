@@ -19,6 +19,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.quantize.observe import open_session
+from vacc_deploy.quantize.side_by_side import runs_on_crops
 
 Array = npt.NDArray[Any]
 Feed = dict[str, Array]
@@ -34,10 +35,29 @@ class Score(Protocol):
         """The loss in dB of the network behind `run`; smaller is better, negative is a gain."""
 
 
-def runner(model: ir.Model, threads: int) -> Run:
-    """A function that runs `model` in ONNX Runtime: feed in, outputs in order."""
-    session = open_session(model, threads)
+def runner(model: ir.Model, threads: int, *, any_size: bool = False) -> Run:
+    """A function that runs `model` in ONNX Runtime: feed in, outputs in order.
+
+    Args:
+        model: Any model that ONNX Runtime can run.
+        threads: Threads of ONNX Runtime.
+        any_size: Take pictures of any size, for a network that `runs_on_crops`.
+    """
+    session = open_session(without_sizes(model) if any_size else model, threads)
     return lambda feed: list(session.run(None, feed))
+
+
+def without_sizes(model: ir.Model) -> ir.Model:
+    """A copy of `model` that states no picture's height or width."""
+    clone = model.clone()
+    for value in clone.graph.inputs:
+        if value.shape is not None and len(value.shape) == 4:
+            value.shape = ir.Shape([*value.shape[:2], f"{value.name}_height", f"{value.name}_width"])
+    for node in clone.graph:
+        for value in node.outputs:
+            if value.shape is not None:
+                value.shape = ir.Shape([None] * len(value.shape))
+    return clone
 
 
 def drop_from_fidelity(fidelity_db: float, psnr_db: float) -> float:
@@ -79,7 +99,7 @@ class FidelityScore:
     def __init__(
         self, model: ir.Model, feeds: Sequence[Feed], *, psnr_db: float = 31.0, threads: int = 2
     ) -> None:
-        run = runner(model, threads)
+        run = runner(model, threads, any_size=runs_on_crops(model))
         self.feeds = list(feeds)
         self.expected = [run(feed)[0] for feed in self.feeds]
         self.peak = peak_of(self.expected)
@@ -118,7 +138,7 @@ class ReferenceScore:
     ) -> None:
         self.feeds = list(feeds)
         self.quality = quality
-        run = runner(model, threads)
+        run = runner(model, threads, any_size=runs_on_crops(model))
         self.float_db = quality([run(feed)[0] for feed in self.feeds])
 
     def __call__(self, run: Run) -> float:

@@ -2,10 +2,13 @@
 
 1. Rank: every int8 layer is put into fp16 by itself, in place; the drop it wins back is its gain.
    Layers that are noisiest on float input go first, so that an early stop has seen the worst ones.
-2. Tune: the inputs of the layers with the most gain get other thresholds, which costs no MACs at all;
-   what lowers the drop stays.
-3. Spend: the layers with the most gain per multiply-accumulate go to fp16 until the drop is small enough.
-4. Win back: whoever turned out not to be needed returns to int8, the most expensive first.
+2. Tune: the tensors that the layers with the most gain read get other thresholds, which costs no MACs at
+   all; what lowers the drop stays. A deep network bears clipping of what is rare far better than coarse
+   steps everywhere, which no single layer's error can tell.
+3. Spend: the layers with the most gain per multiply-accumulate go to fp16. How many of them are needed is
+   found by bisection; layers without MACs go together.
+4. Win back: whoever turned out not to be needed returns to int8, the most expensive first, in groups
+   that halve where a whole group cannot go.
 
 The best network so far is kept throughout. Every measured drop goes into a journal, so an interrupted
 search picks up where it stopped: it repeats its steps and finds the answers already there.
@@ -13,27 +16,30 @@ search picks up where it stopped: it repeats its steps and finds the answers alr
 
 from __future__ import annotations
 
-import json
+import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx_ir as ir
 
+from vacc_deploy.quantize.journal import Journal
 from vacc_deploy.quantize.layers import find_layers
 from vacc_deploy.quantize.plan import Plan
 from vacc_deploy.quantize.qdq import plan_for, quantize
 from vacc_deploy.quantize.score import Score, runner
+from vacc_deploy.quantize.side_by_side import runs_on_crops
 from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
 from vacc_deploy.quantize.unsigned import to_unsigned
 
 Progress = Callable[["Measurement"], None]
 
 _FREE = 0.002  # a layer without MACs still costs memory traffic: what that weighs against MACs
-_RANKING_TIME = 0.6  # of the time limit
-_TUNED_LAYERS = 4
-_TUNED_FACTORS = (0.9, 0.8)  # of the present range; the extremes are tried as well
+_RANKING_TIME = 0.35  # of the time limit
+_TUNING_TIME = 0.7  # of the time limit
+_NARROWER = 0.85  # of the present range, as often as it helps
+_WIDER = 1.2  # likewise, where narrower did not help; never past the extremes
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,39 +86,6 @@ class SearchResult:
     moved: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class Journal:
-    """Drops already measured, by the fp16 layers of the network; on disk if it has a path."""
-
-    model: str
-    table: str
-    path: Path | None = None
-    drops: dict[str, float] = field(default_factory=dict)
-
-    def load(self) -> None:
-        """Take over a journal of the same model and table; any other one is ignored."""
-        from vacc_deploy.errors import FileError
-        from vacc_deploy.safe_io import read_json
-
-        if self.path is None or not self.path.is_file():
-            return
-        try:
-            data = read_json(self.path)
-        except FileError:
-            return
-        if data.get("model") == self.model and data.get("table") == self.table:
-            self.drops = {str(k): float(v) for k, v in data.get("drops", {}).items()}
-
-    def add(self, key: str, drop_db: float) -> None:
-        """Write one more result down."""
-        from vacc_deploy.safe_io import write_text_atomic
-
-        self.drops[key] = drop_db
-        if self.path is not None:
-            data = {"model": self.model, "table": self.table, "drops": self.drops}
-            write_text_atomic(self.path, json.dumps(data, indent=1) + "\n")
-
-
 class _OutOfTimeError(Exception):
     """The time limit has passed."""
 
@@ -147,8 +120,6 @@ class Search:
         threads: int = 2,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        import hashlib
-
         self.model, self.table, self.score, self.max_drop_db = model, table, score, max_drop_db
         self.time_limit_s, self.progress, self.threads, self.clock = time_limit_s, progress, threads, clock
         self.layers = find_layers(model)
@@ -158,6 +129,7 @@ class Search:
         self.journal = Journal(table.model_digest, digest, journal)
         self.journal.load()
         self.started = clock()
+        self.any_size = runs_on_crops(model)
         movable = [
             layer.name
             for layer in self.layers
@@ -201,7 +173,9 @@ class Search:
         else:
             if moved and self.time_limit_s is not None and self.clock() - self.started > self.time_limit_s:
                 raise _OutOfTimeError
-            drop = self.score(runner(to_unsigned(quantize(self.model, table)), self.threads))
+            drop = self.score(
+                runner(to_unsigned(quantize(self.model, table)), self.threads, any_size=self.any_size)
+            )
             self.journal.add(key, drop)
         if self._better(moved, drop):
             self.best, self.best_ranges = (moved, drop), dict(self.ranges)
@@ -234,66 +208,95 @@ class Search:
             out_of_time = True
         return self._result(start, gains, out_of_time or not self.ranked_all)
 
+    def _late(self, share: float) -> bool:
+        """Whether `share` of the time limit has passed."""
+        return self.time_limit_s is not None and self.clock() - self.started > share * self.time_limit_s
+
     def _rank(self, start: float, gains: dict[str, float]) -> None:
         for name in self.movable:
-            late = (
-                self.time_limit_s is not None
-                and self.clock() - self.started > _RANKING_TIME * self.time_limit_s
-            )
-            if late and name not in self.journal.drops:
+            if self._late(_RANKING_TIME) and name not in self.journal.drops:
                 self.ranked_all = False
                 return
             gains[name] = start - self.measure(frozenset({name}), "rank", name)
 
     def _tune(self, start: float, gains: dict[str, float]) -> float:
-        """Other thresholds for what the worst layers read; returns the drop that is left."""
+        """Other thresholds, for what the layers with the most gain read first; returns the drop left."""
         drop = start
-        worst = sorted((n for n in gains if gains[n] > 0), key=lambda n: (-gains[n], n))[:_TUNED_LAYERS]
+        layers = {layer.name: layer for layer in self.layers}
         plan = self._plan(self.table)
-        for layer in self.layers:
-            if layer.name not in worst:
-                continue
-            for name in layer.inputs:
+        seen: set[str] = set()
+        for reader in sorted(gains, key=lambda n: (-gains[n], n)):
+            for name in layers[reader].inputs:
                 root = plan.root.get(name, name)
                 entry = self.table.tensors.get(root)
-                if entry is None or name not in plan.quantized or entry.note.startswith("holds a picture"):
+                if root in seen or entry is None or name not in plan.quantized:
                     continue
-                for candidate in _other_ranges(entry):
-                    before = dict(self.ranges)
-                    self.ranges[root] = candidate
-                    trial = self.measure(frozenset(), "tune", layer.name)
-                    if trial < drop:
-                        drop = trial
-                    else:
-                        self.ranges = before
-                if drop <= self.max_drop_db:
+                seen.add(root)
+                if entry.note.startswith("holds a picture"):
+                    continue
+                for factor in (_NARROWER, _WIDER):
+                    tuned = self._descend(root, factor, drop, reader)
+                    if tuned < drop:
+                        drop = tuned
+                        break
+                if drop <= self.max_drop_db or self._late(_TUNING_TIME):
                     return drop
         return drop
 
+    def _descend(self, root: str, factor: float, drop: float, reader: str) -> float:
+        """Scale the range of tensor `root` as long as that lowers the drop; returns the drop left."""
+        while True:
+            before = dict(self.ranges)
+            entry = self.ranges.get(root, self.table.tensors[root])
+            scaled = _scaled(entry, factor)
+            if (scaled.low, scaled.high) == (entry.low, entry.high):
+                return drop
+            self.ranges[root] = scaled
+            trial = self.measure(frozenset(), "tune", reader)
+            if trial >= drop:
+                self.ranges = before
+                return drop
+            drop = trial
+
     def _spend(self, start: float, gains: dict[str, float]) -> None:
-        moved: frozenset[str] = frozenset()
-        drop = start
+        if start <= self.max_drop_db:
+            return
         light = frozenset(name for name in gains if self.macs[name] == 0)
+        base: frozenset[str] = frozenset()
         if light:  # additions and tables one by one win little; together they may
             together = self.measure(light, "spend", "all layers without MACs")
-            if together < drop - 0.1 * abs(start - self.max_drop_db):
-                moved, drop = light, together
-        order = sorted(gains, key=lambda n: (-gains[n] / (self.macs[n] / self.total + _FREE), n))
-        for name in order:
-            if drop <= self.max_drop_db:
+            if together < start:
+                base = light
+            if together <= self.max_drop_db:
                 return
-            if name in moved or gains[name] <= 0:
-                continue
-            trial = self.measure(moved | {name}, "spend", name)
-            if trial < drop:
-                moved, drop = moved | {name}, trial
+        order = sorted(
+            (n for n in gains if gains[n] > 0 and n not in light),
+            key=lambda n: (-gains[n] / (self.macs[n] / self.total + _FREE), n),
+        )
+        few, many = 0, len(order)  # too few; perhaps enough
+        while many - few > 1:
+            middle = (few + many) // 2
+            trial = self.measure(base | {*order[:middle]}, "spend", f"{middle} layers")
+            if trial <= self.max_drop_db:
+                many = middle
+            else:
+                few = middle
+        self.measure(base | {*order[:many]}, "spend", f"{many} layers")
 
     def _win_back(self) -> None:
         if self.best[1] > self.max_drop_db:
             return
-        for name in sorted(self.best[0], key=lambda n: (-self.macs[n], n)):
-            if name in self.best[0]:
-                self.measure(self.best[0] - {name}, "win back", name)
+        heavy = sorted((n for n in self.best[0] if self.macs[n]), key=lambda n: (-self.macs[n], n))
+        light = sorted(n for n in self.best[0] if not self.macs[n])
+        for name in heavy:
+            self.measure(self.best[0] - {name}, "win back", name)
+        groups = [light] if light else []
+        while groups:
+            group = groups.pop(0)
+            left = self.best[0] - {*group}
+            self.measure(left, "win back", group[0] if len(group) == 1 else f"{len(group)} layers")
+            if self.best[0] != left and len(group) > 1:
+                groups += [group[: len(group) // 2], group[len(group) // 2 :]]
 
     def _result(self, start: float, gains: dict[str, float], out_of_time: bool) -> SearchResult:
         moved, drop = self.best
@@ -316,18 +319,11 @@ class Search:
         )
 
 
-def _other_ranges(entry: TensorEntry) -> list[TensorEntry]:
-    """The extremes and a few narrower ranges, as entries with a note; clipping is not measured again."""
-    note = "search: lowers the drop"
-    others = []
-    extremes = min(0.0, entry.minimum), max(0.0, entry.maximum)
+def _scaled(entry: TensorEntry, factor: float) -> TensorEntry:
+    """`entry` with its range scaled, within the extremes seen; its clipping is not measured again."""
+    lowest, highest = min(0.0, entry.minimum), max(0.0, entry.maximum)
     if entry.low == -entry.high:  # symmetric
-        extremes = -max(-extremes[0], extremes[1]), max(-extremes[0], extremes[1])
-    if extremes != (entry.low, entry.high):
-        others.append(replace(entry, low=extremes[0], high=extremes[1], method="max", note=note))
-    for factor in _TUNED_FACTORS:
-        method = f"{factor:g} of {entry.method}"
-        others.append(
-            replace(entry, low=factor * entry.low, high=factor * entry.high, method=method, note=note)
-        )
-    return others
+        lowest, highest = -max(-lowest, highest), max(-lowest, highest)
+    low, high = max(factor * entry.low, lowest), min(factor * entry.high, highest)
+    method = entry.method if "tuned" in entry.method else f"{entry.method}, tuned"
+    return replace(entry, low=low, high=high, method=method, note="search: lowers the drop")
