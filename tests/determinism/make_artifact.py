@@ -58,7 +58,7 @@ def write_inputs(folder: Path) -> Path:
         f"name: small\nfrontend:\n  type: onnx\n  checkpoint: {folder}/small.onnx\n"
         f"  shape: {{image: {shape}}}\nbackend:\n  type: tvm_vacc\n  dtype: int8\n"
         "  quantize: {calibrate_mode: max}\n"
-        f"dataset:\n  type: npz\n  path: {folder}/datalist.txt\n  sampler: {{get_data_num: 3}}\n"
+        f"dataset:\n  type: tvm\n  path: {folder}/datalist.txt\n  sampler: {{suffix: npz, get_data_num: 3}}\n"
     )
     return folder / "small.yaml"
 
