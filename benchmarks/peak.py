@@ -1,0 +1,99 @@
+"""The CPU's peak at what convolutions consist of: multiply-accumulates between registers, no memory."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm.tirx.script import builder as T
+
+from vacc_deploy.lowering.emit import tvm_target
+from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function, read, register, write
+from vacc_deploy.lowering.kernels.isa.simd import simd_of
+from vacc_deploy.lowering.kernels.isa.tile import ROW_BYTES, ROWS, AmxTiles, TileShape
+from vacc_deploy.lowering.kernels.isa.vector import constant, let, load, store
+from vacc_deploy.lowering.target import Isa, Target
+
+_STEPS = 1 << 16  # of one call: milliseconds
+_CHAINS = 12  # independent sums: more than latency times throughput on every CPU there is
+_CALLS = 7
+
+
+def int8_peak_gops(target: Target) -> float:
+    """Billions of int8 multiplications and additions per second and core, by CPU time."""
+    if target.isa is Isa.AMX:
+        from vacc_deploy.runtime.backend import request_amx
+
+        request_amx()
+        return _measure(_tile_loop(), target, 4 * ROWS * ROWS * ROW_BYTES * 2)
+    simd = simd_of(target)
+    return _measure(_dot_loop(target), target, _CHAINS * simd.lanes * 4 * 2)
+
+
+def float_peak_gops(target: Target) -> float:
+    """Billions of float32 multiplications and additions per second and core, by CPU time."""
+    return _measure(_fma_loop(target), target, _CHAINS * simd_of(target).lanes * 2)
+
+
+def _measure(function: Any, target: Target, operations: int) -> float:
+    built = tvm.tirx.build(tvm.IRModule({"peak": function}), target=tvm_target(target))
+    arrays = [tvm.runtime.tensor(np.ones(4096, dtype)) for dtype in ("uint8", "int32")]
+    best = float("inf")
+    for _ in range(_CALLS):
+        started = time.process_time()
+        built["peak"](*arrays)
+        best = min(best, time.process_time() - started)
+    return operations * _STEPS / best / 1e9
+
+
+def _dot_loop(target: Target) -> Any:
+    simd = simd_of(target)
+    with kernel_function("peak") as function:
+        source, result = argument("source", (4096,), "uint8"), argument("result", (4096,), "int32")
+        left = simd.spread4(source, (0,))
+        weights = T.reinterpret(f"int8x{4 * simd.lanes}", load(source, (64,), 4 * simd.lanes))
+        right = (let(weights),) if simd.weight_dtype == "int8" else left
+        sums = [register("int32", simd.lanes) for _ in range(_CHAINS)]
+        for total in sums:
+            write(total, constant(0, "int32", simd.lanes), simd.lanes)
+        with T.serial(0, _STEPS):
+            for total in sums:
+                write(total, simd.dot4(read(total, simd.lanes), left, right), simd.lanes)
+        for index, total in enumerate(sums):
+            store(result, (index * simd.lanes,), read(total, simd.lanes))
+    return function.get()
+
+
+def _fma_loop(target: Target) -> Any:
+    lanes = simd_of(target).lanes
+    with kernel_function("peak") as function:
+        source, result = argument("source", (4096,), "uint8"), argument("result", (4096,), "int32")
+        factor = let(T.Cast(f"float32x{lanes}", load(source, (0,), lanes)))
+        sums = [register("float32", lanes) for _ in range(_CHAINS)]
+        for index, total in enumerate(sums):
+            write(total, constant(index, "float32", lanes), lanes)
+        with T.serial(0, _STEPS):
+            for total in sums:
+                write(total, read(total, lanes) * factor + factor, lanes)
+        for index, total in enumerate(sums):
+            store(result, (index * lanes,), T.reinterpret(f"int32x{lanes}", read(total, lanes)))
+    return function.get()
+
+
+def _tile_loop() -> Any:
+    with kernel_function("peak") as function:
+        source, _ = argument("source", (4096,), "uint8"), argument("result", (4096,), "int32")
+        sums = [TileShape(ROWS, ROW_BYTES, "int32")] * 4
+        operands = [TileShape(ROWS, ROW_BYTES, "uint8")] * 2 + [TileShape(ROWS, ROW_BYTES, "int8")] * 2
+        tiles = AmxTiles([*sums, *operands])
+        for tile in range(4):
+            tiles.zero(tile)
+        for tile in range(4, 8):
+            tiles.load(tile, source, (0,), (ROW_BYTES,))
+        with T.serial(0, _STEPS):
+            for index in range(4):
+                tiles.dot(index, 4 + index % 2, 6 + index // 2)
+        tiles.release()
+    return function.get()
