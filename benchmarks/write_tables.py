@@ -1,6 +1,8 @@
 """Write measured tables into docs/performance.md, between ``<!-- NAME -->`` and ``<!-- end of NAME -->``.
 
-python benchmarks/write_tables.py --peers peers*.json --convolutions convolutions.json --scaling scaling.json
+::
+
+    python benchmarks/write_tables.py --peers peers*.json --convolutions conv.json --scaling scaling.json
 """
 
 from __future__ import annotations
