@@ -1,0 +1,52 @@
+"""Rounding at the edges of its types, where a narrower type or a wrong bound would show."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vacc_deploy.errors import ModelError
+from vacc_deploy.runtime.reference.fixed_point import as_int32, per_channel, shift_right
+
+# value, shift → half_even, half_up, half_away
+SHIFTS = {
+    (2**40 + 2**39, 40): (2, 2, 2),
+    (2**41 + 2**39, 40): (2, 3, 3),
+    (-(2**41) - 2**39, 40): (-2, -2, -3),
+    (2**62 - 1, 62): (1, 1, 1),
+    (-(2**61), 62): (0, 0, -1),
+    (2**50 + 1, 0): (2**50 + 1,) * 3,
+    (2**31 - 1, 1): (2**30, 2**30, 2**30),
+    (-(2**31), 31): (-1, -1, -1),
+}
+
+
+@pytest.mark.parametrize(("value", "shift"), SHIFTS)
+def test_shift_right_of_wide_numbers(value: int, shift: int) -> None:
+    for rounding, expected in zip(("half_even", "half_up", "half_away"), SHIFTS[value, shift], strict=True):
+        result = shift_right(np.array([value]), shift, rounding)
+        assert result.dtype == np.int64
+        assert result.tolist() == [expected]
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float64])
+def test_as_int32(dtype: type) -> None:
+    edges = np.array([-(2**31), 2**31 - 1, 0], dtype)
+    result = as_int32(edges, "conv")
+    assert result.dtype == np.int32
+    assert result.tolist() == [-(2**31), 2**31 - 1, 0]
+    for value in (2**31, -(2**31) - 1):
+        with pytest.raises(ModelError, match="overflows") as caught:
+            as_int32(np.array([0, value], dtype), "conv")
+        assert caught.value.where == "conv"
+        assert str(value) in (caught.value.why or "")
+    assert as_int32(np.empty(0, dtype), "conv").size == 0
+
+
+def test_per_channel() -> None:
+    values = np.array([1.0, 2.0, 3.0], np.float32)
+    assert per_channel(values, 4).shape == (1, 3, 1, 1)
+    assert per_channel(values, 3, axis=0).shape == (3, 1, 1)
+    assert per_channel(values, 2, axis=-1).shape == (1, 3)
+    assert per_channel(np.array([7.0]), 4).shape == ()
+    assert per_channel(7.0, 4) == 7.0
