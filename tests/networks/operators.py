@@ -216,13 +216,16 @@ def pool(b: NetworkBuilder, x: str) -> str | None:
         "strides": pick(b, (2, 2), (1, 1), (3, 2)),
     }
     attributes["ceil_mode"] = int(b.random.random() < 0.3)
-    if attributes["ceil_mode"] and any(s > k for s, k in zip(attributes["strides"], kernel, strict=True)):
-        return None  # ONNX counts a last window that lies outside the picture
     op = pick(b, "MaxPool", "AveragePool")
     if op == "AveragePool":
         attributes["count_include_pad"] = int(b.random.random() < 0.5)
     elif b.random.random() < 0.2 and min(b.shapes[x][2:]) > 2 * max(kernel):
         attributes["dilations"] = (2, 2)
+    for axis in range(2):
+        span = kernel[axis] * attributes.get("dilations", (1, 1))[axis]
+        last = (b.shapes[x][axis + 2] + pads[axis] + pads[axis + 2] - span) % attributes["strides"][axis]
+        if attributes["ceil_mode"] and last and attributes["strides"][axis] - last >= span - pads[axis + 2]:
+            return None  # ONNX would count a last window that lies outside of the picture
     return b.node(op, [x], **attributes)
 
 
