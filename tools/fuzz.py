@@ -55,7 +55,8 @@ _TIME_LIMIT_S = 5.0  # processor time of one mutant; a hang takes longer
 _NUMBERS: tuple[Any, ...] = (0, -1, 1, 2**31, -(2**31), 2**63, 2**64, 10**30, 0.0, -0.0, 1e308, 1e-320)
 _ODD_VALUES: tuple[Any, ...] = (
     *_NUMBERS, None, True, False, "", " ", "..", "../../etc/passwd", "/dev/zero", "\0", "\x1b[2J", "é",
-    "𝕏" * 50, "a" * 5000, [], {}, [[]], [None], {"": ""}, {"a": {"a": {"a": 1}}}, "1e5", "nan", "0x10", "None",
+    "𝕏" * 50, "a" * 5000, [], {}, [[]], [None], {"": ""}, {"a": {"a": {"a": 1}}}, "1e5", "nan",
+    "0x10", "None",
 )  # fmt: skip
 _ODD_BYTES = (
     b"\0",
@@ -424,9 +425,10 @@ def _try(name: str, kind: Kind, path: Path, mutant: bytes, findings: Findings) -
             kind.read(path)
         findings.accepted[name] += 1
     except VdeployError as error:
-        findings.refused[name] += 1
-        if len(str(error)) > 20_000:
+        if len(str(error)) > 40_000:
             findings.bad.append((name, mutant, f"an error of {len(str(error))} characters"))
+        else:
+            findings.refused[name] += 1
     except Exception:
         findings.bad.append((name, mutant, traceback.format_exc()))
     findings.slowest_s = max(findings.slowest_s, time.process_time() - start)

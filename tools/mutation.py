@@ -38,6 +38,8 @@ TARGETS = {
 # (part of the line, mutation) → why no test could tell.
 _EQUIVALENT: dict[tuple[str, str], str] = {
     ("(remainder == 0.5) & (x > 0)", "Gt → GtE"): "0 has no remainder of one half",
+    ("& (wide >= 0)", "GtE → Gt"): "likewise",
+    ("& (wide >= 0)", "0 → 1"): "likewise",
 }
 
 _OPERATORS: dict[type[Any], type[Any]] = {
@@ -47,7 +49,8 @@ _OPERATORS: dict[type[Any], type[Any]] = {
 }  # fmt: skip
 _COMPARISONS: dict[type[Any], tuple[type[Any], ...]] = {
     ast.Lt: (ast.LtE, ast.Gt), ast.LtE: (ast.Lt, ast.GtE), ast.Gt: (ast.GtE, ast.Lt),
-    ast.GtE: (ast.Gt, ast.LtE), ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,),
+    ast.GtE: (ast.Gt, ast.LtE), ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
 }  # fmt: skip
 _NAMES = {
     "rint": "floor", "floor": "rint", "ceil": "floor", "round": "floor", "min": "max", "max": "min",
@@ -113,13 +116,15 @@ def _changes(tree: ast.Module) -> Iterator[_Change]:
 
 
 def _not_code(tree: ast.Module) -> set[int]:
-    """Nodes that do not compute: annotations, imports, and the messages of errors."""
+    """Nodes that do not compute: annotations, decorators, and the messages of errors."""
     ignored: set[int] = set()
     for node in ast.walk(tree):
         parts: list[ast.AST | None] = []
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            parts = [node.returns]
-        elif isinstance(node, ast.arg) or isinstance(node, ast.AnnAssign):
+            parts = [node.returns, *node.decorator_list]
+        elif isinstance(node, ast.ClassDef):
+            parts = [*node.decorator_list]
+        elif isinstance(node, (ast.arg, ast.AnnAssign)):
             parts = [node.annotation]
         elif isinstance(node, ast.Raise):
             parts = [node]

@@ -89,13 +89,17 @@ class GateError(VdeployError):
 
 
 class ErrorList(VdeployError):  # noqa: N818 - it is a list of errors
-    """Several problems found in one pass, reported together."""
+    """Several problems found in one pass, reported together; the first few in full."""
 
     code = "E001"
+    shown: ClassVar[int] = 40
 
     def __init__(self, errors: Sequence[VdeployError]) -> None:
         super().__init__(f"{len(errors)} problems found")
         self.errors = tuple(errors)
 
     def __str__(self) -> str:
-        return "\n".join(str(error) for error in self.errors)
+        lines = [str(error) for error in self.errors[: self.shown]]
+        if len(self.errors) > self.shown:
+            lines.append(f"… and {len(self.errors) - self.shown} more problems")
+        return "\n".join(lines)

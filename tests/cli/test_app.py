@@ -146,6 +146,12 @@ def test_every_error_class(
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_many_problems_do_not_flood_the_terminal() -> None:
+    text = str(ErrorList([ConfigError(f"problem {number}") for number in range(1000)]))
+    assert len(text.splitlines()) == ErrorList.shown + 1
+    assert text.endswith("… and 960 more problems")
+
+
 EXITS = {
     "internal error": (ZeroDivisionError("oops"), 3, "error[E999]: internal error: ZeroDivisionError: oops"),
     "interrupt": (KeyboardInterrupt(), 130, "interrupted"),
