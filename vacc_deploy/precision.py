@@ -19,13 +19,17 @@ from vacc_deploy.evaluate import get_protocol
 from vacc_deploy.evaluate.evaluator import select_pairs
 from vacc_deploy.evaluate.protocol import EvaluationProtocol, Sample
 from vacc_deploy.processing import Postprocess, Preprocess
-from vacc_deploy.quantize.score import FidelityScore, ReferenceScore, Score
+from vacc_deploy.quantize.diff import diff_layers
+from vacc_deploy.quantize.score import FidelityScore, ReferenceScore
 from vacc_deploy.quantize.search import Measurement, Search, SearchResult
+from vacc_deploy.quantize.side_by_side import runs_on_crops
 from vacc_deploy.quantize.table import CalibrationTable
 
 Array = npt.NDArray[Any]
 
-_MOST_PICTURES = 8  # kept in memory; every trial runs all of them
+_MOST_PICTURES = 6  # kept in memory; every trial runs all of them
+_CROP = 128  # pixels of a picture's side that a trial runs, where the network gives a crop for a crop
+_ALIGN = 32  # crops survive five halvings
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ def search_precisions(
         tell(f"{done.phase} {done.layer}: drop {done.drop_db:.3f} dB, best {done.best_drop_db:.3f} dB")
 
     score = _score(model, limits, dataset, recipe)
+    lines = diff_layers(model, table, score.feeds[:2], threads=cpu_count())
     search = Search(
         model,
         table,
@@ -80,15 +85,21 @@ def search_precisions(
         max_drop_db=limits.max_drop_db,
         time_limit_s=limits.time_limit_s,
         journal=journal,
+        order=[line.name for line in sorted(lines, key=lambda line: line.single.sqnr_db)],
         progress=report,
         threads=cpu_count(),
     )
     return search.run()
 
 
-def _score(model: ir.Model, limits: PrecisionLimits, dataset: Dataset, recipe: dict[str, Any]) -> Score:
+def _score(
+    model: ir.Model, limits: PrecisionLimits, dataset: Dataset, recipe: dict[str, Any]
+) -> FidelityScore | ReferenceScore:
+    on_crops = runs_on_crops(model)
     if limits.hr is None:
-        return FidelityScore(model, list(islice(dataset, _MOST_PICTURES)), threads=cpu_count())
+        pictures = islice(dataset, _MOST_PICTURES)
+        feeds = [_cropped_feed(feed, index) if on_crops else feed for index, feed in enumerate(pictures)]
+        return FidelityScore(model, feeds, threads=cpu_count())
     preprocess, postprocess = recipe.get("preprocess"), recipe.get("postprocess")
     protocol = get_protocol(
         str(recipe.get("protocol") or "rgb"),
@@ -103,14 +114,51 @@ def _score(model: ir.Model, limits: PrecisionLimits, dataset: Dataset, recipe: d
             hint="search without --hr, by fidelity on the calibration data",
         )
     height, width = source.shape.numpy()[2:]
-    size = (height, width)
-    samples = [
-        protocol.load(pair, size) for pair in select_pairs(protocol, limits.lr, limits.hr)[:_MOST_PICTURES]
-    ]
+    pairs = select_pairs(protocol, limits.lr, limits.hr)[:_MOST_PICTURES]
+    samples = [protocol.load(pair, (height, width)) for pair in pairs]
+    if on_crops:
+        samples = [cropped(sample, index) for index, sample in enumerate(samples)]
     feeds = [{str(source.name): sample.network_input} for sample in samples]
     return ReferenceScore(
         model, feeds, lambda outputs: _quality_db(protocol, samples, outputs), threads=cpu_count()
     )
+
+
+def cropped(sample: Sample, index: int) -> Sample:
+    """A crop of a test picture, at another place for every `index`; the whole of it where that is not exact.
+
+    Exact is a ground truth that is a whole multiple of the network's input on both axes: any other one is
+    resized before it is compared, which a crop would change.
+    """
+    height, width = sample.network_input.shape[2:]
+    scale = sample.target.shape[0] // height
+    if scale == 0 or sample.target.shape[:2] != (scale * height, scale * width):
+        return sample
+    top, left = crop_corner(height, width, index)
+    rows, columns = slice(top, top + _CROP), slice(left, left + _CROP)
+    target_rows = slice(scale * top, scale * (top + _CROP))
+    target_columns = slice(scale * left, scale * (left + _CROP))
+    return Sample(
+        np.ascontiguousarray(sample.network_input[:, :, rows, columns]),
+        np.ascontiguousarray(sample.target[target_rows, target_columns]),
+    )
+
+
+def crop_corner(height: int, width: int, index: int) -> tuple[int, int]:
+    """Top and left of the crop of picture number `index`; they wander over the pictures in a fixed order."""
+    corner = [
+        int(max(side - _CROP, 0) * (irrational * (index + 1) % 1.0)) // _ALIGN * _ALIGN
+        for side, irrational in ((height, 0.618), (width, 0.755))
+    ]
+    return corner[0], corner[1]
+
+
+def _cropped_feed(feed: dict[str, Array], index: int) -> dict[str, Array]:
+    crops = {}
+    for name, array in feed.items():
+        top, left = crop_corner(array.shape[2], array.shape[3], index)
+        crops[name] = np.ascontiguousarray(array[:, :, top : top + _CROP, left : left + _CROP])
+    return crops
 
 
 def _quality_db(protocol: EvaluationProtocol, samples: Sequence[Sample], outputs: Sequence[Array]) -> float:
