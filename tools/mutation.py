@@ -38,6 +38,8 @@ TARGETS = {
 # (part of the line, mutation) → why no test could tell.
 _EQUIVALENT: dict[tuple[str, str], str] = {
     ("(remainder == 0.5) & (x > 0)", "Gt → GtE"): "0 has no remainder of one half",
+    (".reshape(", "1 → 2"): "numpy takes any negative size for the open one",
+    ("np.rint(-low / float(scale))", "255 → 256"): "no range comes so far",
     ("& (wide >= 0)", "GtE → Gt"): "likewise",
     ("& (wide >= 0)", "0 → 1"): "likewise",
 }

@@ -41,6 +41,7 @@ _ALLOWED: dict[tuple[str, str], str] = {
     ("vacc_deploy/artifact/writer.py", ".read_bytes"): "what it just wrote into its staging folder",
     ("vacc_deploy/artifact/writer.py", ".write_bytes"): "into its staging folder",
     ("vacc_deploy/artifact/writer.py", ".write_text"): "into its staging folder",
+    ("vacc_deploy/build_files.py", ".read_text"): "this package's build YAMLs",
     ("vacc_deploy/cli/app.py", "os.open"): "the null device",
     ("vacc_deploy/cli/console.py", "json.dump"): "standard output",
     ("vacc_deploy/cpu.py", ".read_text"): "the system's description of the processor",

@@ -32,7 +32,6 @@ def _tests() -> str:
 
 # What is tested under another name.
 _TESTED_AS = {
-    "GlobalMaxPool": "test_globalmaxpool",  # of the ONNX node tests
     "integer_ops": "run_graph",  # its table of operators
     "qconv2d_depthwise": "depthwise_65",  # qconv2d.build chooses it
 }

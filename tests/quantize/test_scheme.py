@@ -37,7 +37,9 @@ ASYMMETRIC = {
 @pytest.mark.parametrize("name", SYMMETRIC)
 def test_symmetric(name: str) -> None:
     kept, scale = SYMMETRIC[name]
-    assert quant_params(kept, "symmetric") == QuantParams(np.float32(scale), 0, "int8")
+    params = quant_params(kept, "symmetric")
+    assert params == QuantParams(np.float32(scale), 0, "int8")
+    assert params.scale.dtype == np.float32
 
 
 @pytest.mark.parametrize("name", ASYMMETRIC)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.runtime.reference.fixed_point import as_int32, per_channel, shift_right
+from vacc_deploy.runtime.reference.fixed_point import as_int32, dequantize, per_channel, quantize, shift_right
 
 # value, shift → half_even, half_up, half_away
 SHIFTS = {
@@ -50,3 +50,24 @@ def test_per_channel() -> None:
     assert per_channel(values, 2, axis=-1).shape == (1, 3)
     assert per_channel(np.array([7.0]), 4).shape == ()
     assert per_channel(7.0, 4) == 7.0
+
+
+def test_quantize_computes_in_float32() -> None:
+    # 1000.3 is 1000.5 in float16, and 0.1 has other digits there: both would move the code.
+    x, scale = np.array([1000.3, -1000.3], np.float32), np.float32(1000.3 / 100)
+    assert quantize(x, scale, 0, np.int8).tolist() == [100, -100]
+    steps = np.array([2048.5, 2049.5, 4097.0], np.float32)
+    assert quantize(steps, 1.0, 0, np.int32).tolist() == [2048, 2050, 4097]
+    third = np.float32(1 / 3)
+    assert quantize(np.array([third * 99.5001], np.float32), third, 0, np.int8).tolist() == [100]
+
+
+def test_dequantize_computes_in_float32() -> None:
+    codes = np.array([100_003, -100_003], np.int32)
+    scale = np.float32(0.1)
+    result = dequantize(codes, scale, 1)
+    assert result.dtype == np.float32
+    expected = [np.float32(100_002) * scale, np.float32(-100_004) * scale]
+    assert result.tolist() == [float(value) for value in expected]
+    offset = np.int32(70_000)
+    assert dequantize(np.array([70_001], np.int32), np.float32(2.0), offset).tolist() == [2.0]
