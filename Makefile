@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint type docs bench clean
+.PHONY: demo test lint bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/python tools/demo.py
@@ -14,7 +14,14 @@ test: $(VENV)/ready
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	# As installed: only there are export/, build_configs/ and vdsp_params/ inside the package.
+	rm -rf build/installed
+	$(BIN)/python -m pip install --quiet --no-deps --target build/installed .
+	cd build/installed && ../../$(BIN)/mypy --config-file ../../pyproject.toml
+
+bench: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --editable '.[peers]'
+	$(BIN)/python benchmarks/peers.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info demo_output
