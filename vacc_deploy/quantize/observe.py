@@ -74,7 +74,9 @@ class Observer:
         zero = _constant(graph, "observe/zero", np.array([0], np.int64))
         end = _constant(graph, "observe/end", np.array([np.iinfo(np.int64).max], np.int64))
         outputs: list[ir.Value] = []
-        for index, name in enumerate(self.tensors):
+        # ONNX Runtime walks back from the last node first: with the last tensor's reports standing first,
+        # each tensor is reported on and freed as soon as it is made. The other way round it keeps them all.
+        for index, name in reversed(list(enumerate(self.tensors))):
             value = values[name]
             step = _constant(
                 graph, f"observe/step{index}", np.array([sample_step(static_shape(value))], np.int64)
@@ -84,10 +86,12 @@ class Observer:
             vector = ir.node("Reshape", [value, flat])
             sample = ir.node("Slice", [vector.outputs[0], zero, end, zero, step])
             graph.extend([minimum, maximum, vector, sample])
+            reports: list[ir.Value] = []
             for node, role in ((minimum, "min"), (maximum, "max"), (sample, "sample")):
                 result = node.outputs[0]
                 result.name, result.dtype = f"observe/{role}{index}", ir.DataType.FLOAT
-                outputs.append(result)
+                reports.append(result)
+            outputs[:0] = reports
         graph.outputs[:] = [*outputs, *(values[name] for name in self.whole)]
 
     def __call__(self, feed: dict[str, Array]) -> tuple[dict[str, Observation], dict[str, Array]]:
@@ -135,6 +139,7 @@ def open_session(model: ir.Model, threads: int) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # the arena keeps what a run has freed; without it nothing is slower
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     data = ir.to_proto(model).SerializeToString()
