@@ -53,7 +53,7 @@ class Contender:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(theirs, runtime, model, threads, float32), daemon=True
+            target=_serve, args=(theirs, runtime, model, threads, float32, batch), daemon=True
         )
         self._process.start()
         theirs.close()
