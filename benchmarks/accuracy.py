@@ -16,6 +16,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,7 @@ class Bench:
         made = compile_model(
             config,
             CompileOptions(output=self.folder / "compiled", recipe_exact=exact, limits=limits),
+            _progress,
         )
         row: Row = {"int8_percent": round(100 * made.manifest.int8_mac_share(), 1)}
         if made.search is not None:
@@ -239,6 +241,17 @@ class Bench:
             error = ours[last].astype(np.float64) - floats[last].astype(np.float64)
             values.append(10 * np.log10(4 / np.mean(np.square(error))))
         return {"fidelity_db": float(np.mean(values))}
+
+
+@contextmanager
+def _progress(_description: str, _total: int | None) -> Iterator[Callable[..., None]]:
+    """Print what the search says, line by line."""
+
+    def advance(_steps: int = 1, *, note: str = "") -> None:
+        if note:
+            print("   ", note, file=sys.stderr, flush=True)
+
+    yield advance
 
 
 def _reading_png(config: BuildConfig, folder: Path) -> BuildConfig:

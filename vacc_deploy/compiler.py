@@ -33,7 +33,7 @@ from vacc_deploy.lowering.pipeline import Lowered, lower
 from vacc_deploy.lowering.target import Target, resolve_target
 from vacc_deploy.precision import PrecisionLimits, search_precisions
 from vacc_deploy.processing import Postprocess, Preprocess
-from vacc_deploy.quantize.calibrate import calibrate
+from vacc_deploy.quantize.calibrate import calibrate, memory_needed
 from vacc_deploy.quantize.guard_rails import raise_if_strict
 from vacc_deploy.quantize.layers import find_layers
 from vacc_deploy.quantize.observe import open_session
@@ -101,7 +101,7 @@ def compile_model(
     target = resolve_target(options.target)
     warnings = [str(remark) for remark in config.warnings]
     clock = _Clock()
-    bar = progress or (lambda _description, _total: nullcontext(lambda _steps=1: None))
+    bar = progress or (lambda _description, _total: nullcontext(lambda *_steps, **_note: None))
 
     with clock.stage("frontend"):
         model = load_model(config.checkpoint, config.inputs or None)
@@ -178,7 +178,8 @@ def _calibrated(
             f"dataset.path is a placeholder: calibrated on {len(dataset)} sample pictures that come with "
             "scikit-image; give pictures of the network's own kind with --dataset"
         )
-    with bar("calibrating", len(dataset)) as advance:
+    needed = memory_needed(model, settings) >> 20
+    with bar(f"calibrating, up to {needed} MiB", len(dataset)) as advance:
         table = calibrate(model, dataset, settings, lambda _done, _what: advance())
     warnings += table.warnings
     raise_if_strict(table.warnings, strict=options.strict)

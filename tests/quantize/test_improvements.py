@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_models import MODELS, pictures
+from small_models import MODELS, Builder, pictures
 
 from vacc_deploy.errors import DataError, ErrorList
 from vacc_deploy.quantize.calibrate import calibrate
@@ -16,7 +16,8 @@ from vacc_deploy.quantize.correct_channels import does_no_harm, moments
 from vacc_deploy.quantize.diff import diff_layers, fidelity_db, find_causes, tolerance_text
 from vacc_deploy.quantize.guard_rails import raise_if_strict
 from vacc_deploy.quantize.qdq import quantize
-from vacc_deploy.quantize.score import FidelityScore, drop_from_fidelity, fidelity_for_drop
+from vacc_deploy.quantize.score import FidelityScore, drop_from_fidelity, fidelity_for_drop, runner
+from vacc_deploy.quantize.side_by_side import runs_on_crops
 from vacc_deploy.quantize.search import Search
 from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.table import CalibrationTable, read_number, write_number
@@ -252,3 +253,38 @@ def test_bad_data_are_refused(data, words):
 def test_drop_of_a_perfect_network_is_nothing():
     assert drop_from_fidelity(120.0, 31.0) == pytest.approx(0, abs=1e-8)
     assert math.isfinite(drop_from_fidelity(-10.0, 31.0))
+
+
+def test_small_layers_around_the_picture_stay_in_fp16():
+    build = Builder(1, (64, 64))
+    x = build.node("Relu", [build.conv("input", 1, 16)])
+    for _ in range(8):
+        x = build.node("Relu", [build.conv(x, 16, 16, bias=False)])
+    model = build.model(build.conv(x, 16, 1))
+    feeds = [{"input": np.random.default_rng(i).random((1, 1, 64, 64), np.float32)} for i in range(4)]
+    layers = calibrate(model, feeds, CalibrationSettings(threads=1)).layers
+    assert {name for name, entry in layers.items() if entry.precision == "fp16"} == {"/conv0", "/conv18"}
+    assert layers["/conv0"].why == "default: reads the picture, 0.77 % of the MACs"
+    assert layers["/conv18"].why == "default: makes the picture, 0.77 % of the MACs"
+    exact = calibrate(model, feeds, CalibrationSettings.recipe_exact(threads=1)).layers
+    assert all(entry.precision == "int8" for entry in exact.values())
+
+
+def test_a_run_of_any_size_equals_the_fixed_one():
+    model, feeds = MODELS["residual"](), FEEDS["residual"]
+    assert runs_on_crops(model)
+    crop = {"input": feeds[0]["input"][:, :, :8, :8]}
+    assert runner(model, 1, any_size=True)(crop)[0].shape[2:] == (8, 8)
+    assert np.array_equal(runner(model, 1, any_size=True)(feeds[0])[0], runner(model, 1)(feeds[0])[0])
+
+
+def test_tuning_costs_no_macs_and_only_lowers_the_drop():
+    model, feeds = MODELS["residual"](), FEEDS["residual"]
+    table = calibrate(model, feeds, CalibrationSettings.recipe_exact(threads=1))
+    tried = []
+    result = search(model, feeds, table, max_drop_db=1e-6, progress=tried.append).run()
+    start = tried[0]
+    tuned = [m for m in tried if m.phase == "tune"]
+    assert tuned
+    assert all(m.int8_share == start.int8_share for m in tuned)
+    assert result.drop_db <= min(m.drop_db for m in tried)

@@ -19,8 +19,8 @@ from vacc_deploy.quantize.digest import model_digest
 from vacc_deploy.quantize.guard_rails import DataWatch, threshold_warnings
 from vacc_deploy.quantize.histogram import Histogram
 from vacc_deploy.quantize.improve import improve
-from vacc_deploy.quantize.layers import Layer, find_layers
-from vacc_deploy.quantize.observe import Observer
+from vacc_deploy.quantize.layers import Layer, find_layers, static_shape
+from vacc_deploy.quantize.observe import Observer, announced_bytes, live_bytes, weight_bytes
 from vacc_deploy.quantize.settings import CalibrationSettings, Precision
 from vacc_deploy.quantize.table import CalibrationTable, LayerEntry, TensorEntry
 from vacc_deploy.quantize.tensor_entry import make_entry
@@ -150,6 +150,23 @@ def calibrate(
     if progress:
         progress(count, "choosing thresholds and correcting channels")
     return improve(model, table, histograms, settings, crops.kept, keep_ranges=pictures)
+
+
+def memory_needed(model: ir.Model, settings: CalibrationSettings) -> int:
+    """Bytes that `calibrate` may add to what the process holds, estimated before it starts.
+
+    The float pass and the walk follow one another; the walk keeps the tensors that are still to be read of
+    a few crops twice, in float and quantised, and has float64 copies of one layer's results.
+    """
+    layers = find_layers(model)
+    observing = announced_bytes(model, len(observed_tensors(model, layers)))
+    if settings.mode != "auto" and not settings.correct_channels:
+        return observing
+    shapes = [static_shape(value) for value in model.graph.inputs]
+    keeper = CropKeeper(model, layers, budget_macs=settings.budget_macs)
+    live, largest = live_bytes(model)
+    pictures = keeper.pictures_of(shapes[0])
+    return max(observing, weight_bytes(model) + int(pictures * (2 * live + 6 * largest))) + observing // 4
 
 
 def choose_entry(histogram: Histogram, settings: CalibrationSettings, *, is_picture: bool) -> TensorEntry:

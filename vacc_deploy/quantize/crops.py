@@ -53,6 +53,12 @@ class CropKeeper:
         side = max(smallest, int(math.sqrt(area)) // self._align * self._align)
         self._size = (min(side, height), min(side, width))
 
+    def pictures_of(self, shape: tuple[int, ...]) -> float:
+        """How many whole pictures of `shape` the crops amount to."""
+        if not self._crops:
+            return float(self._most)
+        return self._most * self._size[0] * self._size[1] / (shape[-2] * shape[-1])
+
     def __call__(self, dataset: Iterable[Feed]) -> Iterator[Feed]:
         """`dataset` itself, while crops are kept on the way."""
         for index, feed in enumerate(dataset):
