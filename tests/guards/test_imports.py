@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,11 @@ def _imports(source: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.module
 
 
+@functools.cache
+def _imports_of(path: Path) -> list[tuple[int, str]]:
+    return list(_imports(path.read_text()))
+
+
 def _part(names: tuple[str, ...]) -> str:
     """The part of the product that a dotted name under vacc_deploy belongs to."""
     return "reference" if names[:2] == ("runtime", "reference") else names[0]
@@ -81,7 +87,7 @@ def test_imports_run_one_way(part: str) -> None:
     for path in _sources():
         if _own_part(path) != part:
             continue
-        for line, name in _imports(path.read_text()):
+        for line, name in _imports_of(path):
             names = tuple(name.split("."))
             if names[0] != "vacc_deploy" or len(names) == 1 or _part(names[1:]) == part:
                 continue
@@ -95,7 +101,7 @@ def test_heavy_libraries_stay_at_home(library: str) -> None:
     wrong = [
         f"{path.relative_to(_ROOT)}:{line}"
         for path in _sources()
-        for line, name in _imports(path.read_text())
+        for line, name in _imports_of(path)
         if name.split(".")[0] == library
         and not path.relative_to(_ROOT).as_posix().startswith(_HOMES[library])
     ]

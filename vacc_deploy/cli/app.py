@@ -5,6 +5,7 @@ Exit codes: 0 ok, 1 user error, 2 a gate was missed, 3 internal error, 130 inter
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import io
@@ -13,7 +14,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from vacc_deploy.errors import ConfigError, VdeployError
 from vacc_deploy.version import __version__
@@ -119,10 +120,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name != "vsx" and "--debug" in rest:  # a vaststreamx script keeps its own flags
         debug = True
         rest.remove("--debug")
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
     try:
-        return run_command(name, rest)
+        with _clean_termination():
+            return run_command(name, rest)
     except VdeployError as error:
         if debug:
             traceback.print_exc()
@@ -145,9 +145,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _INTERNAL_ERROR
 
 
-def _terminate(_signal: int, _frame: object) -> None:
-    """Leave by an exception, so that temporary files are removed on the way."""
-    raise SystemExit(_TERMINATED)
+@contextlib.contextmanager
+def _clean_termination() -> Iterator[None]:
+    """Make SIGTERM leave by an exception, so that temporary files are removed on the way."""
+
+    def terminate(_signal: int, _frame: object) -> None:
+        raise SystemExit(_TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _printable(text: str) -> str:
