@@ -106,7 +106,7 @@ def codes_of(node: ir.Node, *, codes: ir.Value | None) -> Codes:
     zero_point = 0 if zero is None or zero.size == 0 else int(zero.reshape(-1)[0])
     return Codes(
         name=(codes.name if codes is not None else "") or "",
-        scale=np.ones((), np.float32) if scale is None else scale,
+        scale=np.ones((), np.float32) if scale is None else scale.reshape(()) if scale.size == 1 else scale,
         zero_point=zero_point,
         dtype=dtype,
         constant=held,
