@@ -1,6 +1,6 @@
 """Mutation testing of the functions that round: is there a test that notices when one is wrong?
 
-    python tools/mutation.py [--only fixed_point] [--limit N]
+    python tools/mutation.py [--only fixed_point] [--share 0/4]
 
 Each mutant is one changed operator, comparison, constant or rounding function in one module.  It is killed if
 the module's tests fail, or do not end.  Survivors are printed with their line; the exit code is 1 below 95 %.
@@ -13,6 +13,7 @@ import ast
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import itertools
 import os
 import signal
 import sys
@@ -39,6 +40,7 @@ TARGETS = {
 _EQUIVALENT: dict[tuple[str, str], str] = {
     ("(remainder == 0.5) & (x > 0)", "Gt → GtE"): "0 has no remainder of one half",
     (".reshape(", "1 → 2"): "numpy takes any negative size for the open one",
+    ("scale > _SMALLEST_SCALE", "Gt → GtE"): "both sides give the same number there",
     ("np.rint(-low / float(scale))", "255 → 256"): "no range comes so far",
     ("& (wide >= 0)", "GtE → Gt"): "likewise",
     ("& (wide >= 0)", "0 → 1"): "likewise",
@@ -170,20 +172,24 @@ def is_killed(module: str, path: Path, source: str, tests: Sequence[str]) -> boo
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0
 
 
-def survivors(module: str, tests: Sequence[str], limit: int | None) -> tuple[int, list[Mutant]]:
-    """How many mutants of a module were tried, and those that no test noticed."""
+def survivors(module: str, tests: Sequence[str], share: tuple[int, int]) -> tuple[int, list[Mutant]]:
+    """How many mutants of a module were tried, and those that no test noticed.
+
+    Args:
+        module: The module to mutate.
+        tests: The files of its tests.
+        share: ``(i, n)``: every n-th mutant from the i-th on.
+    """
     path = _ROOT / Path(*module.split(".")).with_suffix(".py")
     source = path.read_text()
     lines = source.splitlines()
     if is_killed(module, path, source, tests):
         raise SystemExit(f"{module}: its tests fail without any mutation")
     tried, alive = 0, []
-    for mutant in mutants(source):
+    for mutant in itertools.islice(mutants(source), share[0], None, share[1]):
         line = lines[mutant.line - 1].strip()
         if any(part in line and mutant.what == what for part, what in _EQUIVALENT):
             continue
-        if limit is not None and tried == limit:
-            break
         tried += 1
         if not is_killed(module, path, mutant.source, tests):
             alive.append(mutant)
@@ -197,16 +203,17 @@ def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", default="", help="modules whose name ends so")
-    parser.add_argument("--limit", type=int, help="try this many mutants of each module")
+    parser.add_argument("--share", default="0/1", help="i/n: every n-th mutant from the i-th on")
     options = parser.parse_args()
     os.chdir(_ROOT)
     for preload in ("numpy", "onnx", "onnxruntime", "pytest"):  # paid for once, not for each mutant
         importlib.import_module(preload)
+    first, step = map(int, options.share.split("/"))
     enough = True
     for module, tests in TARGETS.items():
         if not module.endswith(options.only):
             continue
-        tried, alive = survivors(module, tests, options.limit)
+        tried, alive = survivors(module, tests, (first, step))
         score = 1 - len(alive) / max(tried, 1)
         enough &= score >= _GOAL
         print(f"{module}: {tried - len(alive)} of {tried} mutants killed, {100 * score:.1f} %")
