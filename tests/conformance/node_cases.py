@@ -16,6 +16,7 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
+from tests.conformance.qdq_form import FLOAT_FORM, real_ends, to_qdq
 from vacc_deploy.check.operators import SUPPORTED_OPERATORS, refusal
 from vacc_deploy.errors import VdeployError
 
@@ -98,7 +99,7 @@ def operators_of(case: Any) -> tuple[str, ...]:
 def reason_against(case: Any) -> str | None:
     """Why a case is outside of what the product supports, or None."""
     for operator in operators_of(case):
-        if operator not in SUPPORTED_OPERATORS:
+        if operator not in SUPPORTED_OPERATORS and operator not in FLOAT_FORM:
             return refusal(operator)[0]
     values = [*case.model.graph.input, *case.model.graph.output]
     for value in values:
@@ -116,6 +117,8 @@ def _reason_of_node(case: Any) -> str | None:
     node, *_ = case.model.graph.node
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     arrays = [*case.data_sets[0][0], *case.data_sets[0][1]]
+    if node.op_type in FLOAT_FORM:
+        return None
     fed = _with_constants(case.model, case.data_sets[0][0])[1]
     if not fed or node.op_type in ("Shape", "Size"):
         return "its result is constant, so that nothing of it is left to compile"
@@ -138,6 +141,8 @@ def run_case(case: Any, target: str = "native") -> Outcome:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for inputs, expected in case.data_sets:
+                if case.model.graph.node[0].op_type in FLOAT_FORM:
+                    expected = [real_ends(case.model, inputs, expected[0])[1]]
                 problem = _difference(_run(case.model, inputs, target), expected, case)
                 if problem and case.name in _KNOWN:
                     return Outcome(case.name, operators, Status.UNSUPPORTED, _KNOWN[case.name])
@@ -155,6 +160,9 @@ def _run(model: onnx.ModelProto, inputs: list[Array], target: str) -> list[Array
     """`model` compiled the way a user's file is, its floats stored as float32."""
     from tests.conformance.compiled import compile_and_run
 
+    if model.graph.node[0].op_type in FLOAT_FORM:
+        source, _ = real_ends(model, inputs, inputs[0])
+        model, inputs = to_qdq(model, inputs), [source]
     fixed, feeds = _with_constants(model, inputs)
     with tempfile.TemporaryDirectory(prefix="vdeploy-conformance-") as folder:
         return compile_and_run(fixed, feeds, target, Path(folder))
