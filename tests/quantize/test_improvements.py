@@ -17,9 +17,9 @@ from vacc_deploy.quantize.diff import diff_layers, fidelity_db, find_causes, tol
 from vacc_deploy.quantize.guard_rails import raise_if_strict
 from vacc_deploy.quantize.qdq import quantize
 from vacc_deploy.quantize.score import FidelityScore, drop_from_fidelity, fidelity_for_drop, runner
-from vacc_deploy.quantize.side_by_side import runs_on_crops
 from vacc_deploy.quantize.search import Search
 from vacc_deploy.quantize.settings import CalibrationSettings
+from vacc_deploy.quantize.side_by_side import runs_on_crops
 from vacc_deploy.quantize.table import CalibrationTable, read_number, write_number
 
 FEEDS = {name: list(pictures(make(), 6)) for name, make in MODELS.items()}

@@ -1,14 +1,18 @@
 """Find the layers that int8 hurts most, and leave just those in fp16.
 
-1. Rank: every int8 layer is put into fp16 by itself, in place; the drop it wins back is its gain.
-   Layers that are noisiest on float input go first, so that an early stop has seen the worst ones.
-2. Tune: the tensors that the layers with the most gain read get other thresholds, which costs no MACs at
+1. Light: all layers without MACs (additions, tables) go to fp16 together, if that lowers the drop.
+2. Rank: every int8 layer with MACs is put into fp16 by itself, in place; the drop it wins back is its
+   gain. Layers that are noisiest on float input go first, so that an early stop has seen the worst ones.
+3. Tune: the tensors that the layers with the most gain read get other thresholds, which costs no MACs at
    all; what lowers the drop stays. A deep network bears clipping of what is rare far better than coarse
    steps everywhere, which no single layer's error can tell.
-3. Spend: the layers with the most gain per multiply-accumulate go to fp16. How many of them are needed is
-   found by bisection; layers without MACs go together.
-4. Win back: whoever turned out not to be needed returns to int8, the most expensive first, in groups
+4. Spend: the layers with the most gain per multiply-accumulate go to fp16. How many of them are needed is
+   found by bisection.
+5. Win back: whoever turned out not to be needed returns to int8, the most expensive first, in groups
    that halve where a whole group cannot go.
+
+The pictures scored on are few, and others may lose more; so whatever costs no MACs (1 and 3) goes on down
+to half the limit. MACs are spent for the limit itself.
 
 The best network so far is kept throughout. Every measured drop goes into a journal, so an interrupted
 search picks up where it stopped: it repeats its steps and finds the answers already there.
@@ -38,6 +42,7 @@ Progress = Callable[["Measurement"], None]
 _FREE = 0.002  # a layer without MACs still costs memory traffic: what that weighs against MACs
 _RANKING_TIME = 0.35  # of the time limit
 _TUNING_TIME = 0.7  # of the time limit
+_SPARE = 0.5  # of the limit: other pictures lose more than the few that are scored on
 _NARROWER = 0.85  # of the present range, as often as it helps
 _WIDER = 1.2  # likewise, where narrower did not help; never past the extremes
 
@@ -49,7 +54,7 @@ class Measurement:
     Attributes:
         drop_db: What it loses.
         int8_share: Fraction of the MACs in int8.
-        phase: ``start``, ``rank``, ``tune``, ``spend`` or ``win back``.
+        phase: ``start``, ``light``, ``rank``, ``tune``, ``spend`` or ``win back``.
         layer: The layer that was moved.
         elapsed_s: Seconds since the search began.
         best_drop_db: The best network's drop so far.
@@ -128,6 +133,7 @@ class Search:
         digest = hashlib.sha256(table.to_json().encode()).hexdigest()
         self.journal = Journal(table.model_digest, digest, journal)
         self.journal.load()
+        self.aim_db = _SPARE * max_drop_db  # what is tried as long as it costs no MACs
         self.started = clock()
         self.any_size = runs_on_crops(model)
         movable = [
@@ -140,6 +146,7 @@ class Search:
         ranked = [name for name in order or [] if name in set(movable)]
         self.movable = ranked + [name for name in movable if name not in set(ranked)]
         self.best: tuple[frozenset[str], float] = (frozenset(), float("inf"))
+        self.base: frozenset[str] = frozenset()  # layers without MACs in fp16, if they help
         self.ranked_all = True
         self.ranges: dict[str, TensorEntry] = {}  # thresholds that tuning changed
         self.best_ranges: dict[str, TensorEntry] = {}
@@ -185,14 +192,16 @@ class Search:
         return drop
 
     def _better(self, moved: frozenset[str], drop: float) -> bool:
-        """Within the limit, fewer MACs in fp16 win; beyond it, the smaller drop wins."""
+        """Within the limit fewer MACs in fp16 win, then drops down to the aim; beyond it, smaller drops."""
         best_moved, best_drop = self.best
         if (drop <= self.max_drop_db) != (best_drop <= self.max_drop_db):
             return drop <= self.max_drop_db
         if drop > self.max_drop_db:
             return drop < best_drop
-        cost, best_cost = (sum(self.macs[n] + 1 for n in s) for s in (moved, best_moved))
-        return (cost, drop) < (best_cost, best_drop)
+        return self._cost(moved, drop) < self._cost(best_moved, best_drop)
+
+    def _cost(self, moved: frozenset[str], drop: float) -> tuple[int, float, int, float]:
+        return sum(self.macs[n] for n in moved), max(drop, self.aim_db), len(moved), drop
 
     def run(self) -> SearchResult:
         """Search; returns the best network found within the limits."""
@@ -200,10 +209,11 @@ class Search:
         out_of_time = False
         start = self.measure(frozenset(), "start", "")
         try:
-            if start > self.max_drop_db:
-                self._rank(start, gains)
-                self._spend(self._tune(start, gains), gains)
-                self._win_back()
+            drop = self._lighten(start)
+            if drop > self.aim_db:
+                self._rank(drop, gains)
+                self._spend(self._tune(drop, gains), gains)
+            self._win_back()
         except _OutOfTimeError:
             out_of_time = True
         return self._result(start, gains, out_of_time or not self.ranked_all)
@@ -212,12 +222,25 @@ class Search:
         """Whether `share` of the time limit has passed."""
         return self.time_limit_s is not None and self.clock() - self.started > share * self.time_limit_s
 
+    def _lighten(self, start: float) -> float:
+        """Put the layers without MACs into fp16 if that helps; returns the drop left."""
+        light = frozenset(name for name in self.movable if self.macs[name] == 0)
+        if start <= self.aim_db or not light:
+            return start
+        together = self.measure(light, "light", f"{len(light)} layers without MACs")
+        if together >= start:
+            return start
+        self.base = light
+        return together
+
     def _rank(self, start: float, gains: dict[str, float]) -> None:
         for name in self.movable:
-            if self._late(_RANKING_TIME) and name not in self.journal.drops:
+            if name in self.base:
+                continue
+            if self._late(_RANKING_TIME):
                 self.ranked_all = False
                 return
-            gains[name] = start - self.measure(frozenset({name}), "rank", name)
+            gains[name] = start - self.measure(self.base | {name}, "rank", name)
 
     def _tune(self, start: float, gains: dict[str, float]) -> float:
         """Other thresholds, for what the layers with the most gain read first; returns the drop left."""
@@ -239,7 +262,7 @@ class Search:
                     if tuned < drop:
                         drop = tuned
                         break
-                if drop <= self.max_drop_db or self._late(_TUNING_TIME):
+                if drop <= self.aim_db or self._late(_TUNING_TIME):
                     return drop
         return drop
 
@@ -252,7 +275,7 @@ class Search:
             if (scaled.low, scaled.high) == (entry.low, entry.high):
                 return drop
             self.ranges[root] = scaled
-            trial = self.measure(frozenset(), "tune", reader)
+            trial = self.measure(self.base, "tune", reader)
             if trial >= drop:
                 self.ranges = before
                 return drop
@@ -261,27 +284,19 @@ class Search:
     def _spend(self, start: float, gains: dict[str, float]) -> None:
         if start <= self.max_drop_db:
             return
-        light = frozenset(name for name in gains if self.macs[name] == 0)
-        base: frozenset[str] = frozenset()
-        if light:  # additions and tables one by one win little; together they may
-            together = self.measure(light, "spend", "all layers without MACs")
-            if together < start:
-                base = light
-            if together <= self.max_drop_db:
-                return
         order = sorted(
-            (n for n in gains if gains[n] > 0 and n not in light),
+            (n for n in gains if gains[n] > 0),
             key=lambda n: (-gains[n] / (self.macs[n] / self.total + _FREE), n),
         )
         few, many = 0, len(order)  # too few; perhaps enough
         while many - few > 1:
             middle = (few + many) // 2
-            trial = self.measure(base | {*order[:middle]}, "spend", f"{middle} layers")
+            trial = self.measure(self.base | {*order[:middle]}, "spend", f"{middle} layers")
             if trial <= self.max_drop_db:
                 many = middle
             else:
                 few = middle
-        self.measure(base | {*order[:many]}, "spend", f"{many} layers")
+        self.measure(self.base | {*order[:many]}, "spend", f"{many} layers")
 
     def _win_back(self) -> None:
         if self.best[1] > self.max_drop_db:
