@@ -25,7 +25,9 @@ def test_gemm_becomes_a_kernel(attributes: dict[str, float], bias: bool, ours: b
     size = 4
     weight = onnx.numpy_helper.from_array(np.eye(size, dtype=np.float32), "w")
     offset = onnx.numpy_helper.from_array(np.ones(size, np.float32), "b")
-    node = onnx.helper.make_node("Gemm", ["x", "w", "b"] if bias else ["x", "w"], ["y"], name="gemm", **attributes)
+    node = onnx.helper.make_node(
+        "Gemm", ["x", "w", "b"] if bias else ["x", "w"], ["y"], name="gemm", **attributes
+    )
     values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [size, size]) for name in "xy"]
     graph = onnx.helper.make_graph([node], "product", values[:1], values[1:], [weight, offset])
     model = ir.from_proto(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)]))
