@@ -25,7 +25,7 @@ backend: {type: tvm_vacc, dtype: int8, quantize: {calibrate_mode: max}}
 dataset:
   path: pictures
   sampler: {suffix: .png, get_data_num: 4}
-  process_ops: [{type: DecodeImage}, {type: Resize, size: [16, 24]}, {type: Normalize, div255: true}, {type: ToTensor}]
+  process_ops: [{type: DecodeImage}, {type: Resize, size: [16, 24]}, {type: Normalize, div255: true}, {type: ToTensor}]  # noqa: E501
 """
 
 
@@ -88,11 +88,19 @@ CASES: dict[str, Case] = {
     # compile
     "no config": Case("compile gone.yaml", "no build configuration at gone.yaml"),
     "no model": Case("compile gone.onnx", "no model at gone.onnx"),
-    "model is text": Case("compile bad.onnx", "not an ONNX model", lambda: Path("bad.onnx").write_text("hello")),
-    "model is empty": Case("compile bad.onnx", "not an ONNX model", lambda: Path("bad.onnx").write_bytes(b"")),
-    "model is a web page": Case("compile bad.onnx", "a web page", lambda: Path("bad.onnx").write_text("<html>")),
+    "model is text": Case(
+        "compile bad.onnx", "not an ONNX model", lambda: Path("bad.onnx").write_text("hello")
+    ),
+    "model is empty": Case(
+        "compile bad.onnx", "not an ONNX model", lambda: Path("bad.onnx").write_bytes(b"")
+    ),
+    "model is a web page": Case(
+        "compile bad.onnx", "a web page", lambda: Path("bad.onnx").write_text("<html>")
+    ),
     "model is an LFS pointer": Case(
-        "compile bad.onnx", "Git LFS", lambda: Path("bad.onnx").write_text("version https://git-lfs.github.com/spec/v1")
+        "compile bad.onnx",
+        "Git LFS",
+        lambda: Path("bad.onnx").write_text("version https://git-lfs.github.com/spec/v1"),
     ),
     "model without sizes": Case("compile net.onnx", "no static shape", lambda: _dynamic("net.onnx")),
     "NaN in the weights": Case("compile net.onnx", "", lambda: _network("net.onnx", float("nan"))),
@@ -104,9 +112,7 @@ CASES: dict[str, Case] = {
     "checkpoint instead of a model": Case(
         "compile net.pth", "", lambda: write_safetensors("net.pth", {"w": np.ones(3, np.float32)})
     ),
-    "other input shape": Case(
-        _INT8, "is asked for", _config("[1, 3, 16, 24]", "[1, 3, 32, 32]")
-    ),
+    "other input shape": Case(_INT8, "is asked for", _config("[1, 3, 16, 24]", "[1, 3, 32, 32]")),
     "other input name": Case(
         _INT8, "no input 'b'", _config("{image: [1, 3, 16, 24]}", "{image: [1, 3, 16, 24], b: [1]}")
     ),
@@ -123,13 +129,16 @@ CASES: dict[str, Case] = {
         "compile net.onnx -o . --name pictures", "the artifact's folder holds other files"
     ),
     "workspace outside": Case(
-        "compile net.yaml --dtype fp16", "leads out of the working directory",
+        "compile net.yaml --dtype fp16",
+        "leads out of the working directory",
         lambda: Path("net.yaml").write_text(_YAML + "workspace: {path: ../../elsewhere}\n"),
     ),
     # calibration data
     "no dataset folder": Case(f"{_INT8} --dataset gone", "gone"),
     "empty dataset folder": Case(f"{_INT8} --dataset empty", "empty", lambda: Path("empty").mkdir()),
-    "unreadable picture": Case(_INT8, "bad.png", lambda: Path("pictures/bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")),
+    "unreadable picture": Case(
+        _INT8, "bad.png", lambda: Path("pictures/bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    ),
     "text called .png": Case(_INT8, "bad.png", lambda: Path("pictures/bad.png").write_text("no picture")),
     "npz of other channels": Case(f"{_INT8} --dataset npz", "a.npz", _npz((1, 1, 16, 24))),
     "npz of another size": Case(f"{_INT8} --dataset npz", "a.npz", _npz((1, 3, 8, 8))),
@@ -138,13 +147,16 @@ CASES: dict[str, Case] = {
     "datalist of missing files": Case(
         f"{_INT8} --dataset list.txt", "gone.npz", lambda: Path("list.txt").write_text("gone.npz\n")
     ),
-    "damaged table": Case(f"{_INT8} --table t.json", "t.json", lambda: Path("t.json").write_text('{"tensors": 3}')),
+    "damaged table": Case(
+        f"{_INT8} --table t.json", "t.json", lambda: Path("t.json").write_text('{"tensors": 3}')
+    ),
     "missing table": Case(f"{_INT8} --table gone.json", "gone.json"),
     # export
     "unknown recipe": Case("export vdsrr", "did you mean 'vdsr'"),
     "unknown variant": Case("export gpen --variant 7", "has no variant '7'"),
     "checkpoint of another model": Case(
-        "export vdsr -c w.safetensors -o out", "w.safetensors",
+        "export vdsr -c w.safetensors -o out",
+        "w.safetensors",
         lambda: write_safetensors("w.safetensors", {"other.weight": np.ones((3, 3), np.float32)}),
     ),
     "missing checkpoint": Case("export vdsr -c gone.pth -o out", "gone.pth"),
@@ -158,10 +170,10 @@ CASES: dict[str, Case] = {
     "no artifact to score": Case("eval gone/mod --hr pictures", "no artifact at gone/mod"),
     "no artifact to compare": Case("diff gone/mod", "no artifact at gone/mod"),
     "no artifact to report": Case("report gone/mod", "no artifact at gone/mod"),
-    "manifest is no JSON": Case(
-        "inspect mod", "cannot be read", lambda: Path("mod.json").write_text("{")
+    "manifest is no JSON": Case("inspect mod", "cannot be read", lambda: Path("mod.json").write_text("{")),
+    "manifest of something else": Case(
+        "inspect mod", "not a manifest", lambda: Path("mod.json").write_text("{}")
     ),
-    "manifest of something else": Case("inspect mod", "not a manifest", lambda: Path("mod.json").write_text("{}")),
     "manifest of a newer version": Case(
         "inspect mod", "the artifact has format 99", lambda: Path("mod.json").write_text('{"format": 99}')
     ),
@@ -177,7 +189,8 @@ CASES: dict[str, Case] = {
     "nothing says how to prepare": Case("run {artifact} --input pictures -o out", "--vdsp_params"),
     "missing vdsp file": Case("run {artifact} --input pictures -o out --vdsp_params gone.json", "gone.json"),
     "damaged vdsp file": Case(
-        "run {artifact} --input pictures -o out --vdsp_params v.json", "v.json",
+        "run {artifact} --input pictures -o out --vdsp_params v.json",
+        "v.json",
         lambda: Path("v.json").write_text("[1, 2"),
     ),
     "bench of another shape": Case("bench -m {artifact} -s 3,8,8 --iterations 1", "16"),
@@ -187,19 +200,19 @@ CASES: dict[str, Case] = {
     "bench count": Case("bench -m {artifact} -i x", "'-i'"),
     "no ground truth": Case("eval {artifact} --hr gone --lr pictures", "gone"),
     "unknown protocol": Case("eval {artifact} --hr pictures --lr pictures --protocol nope", "nope"),
-    "reference is no model": Case(
-        "diff {artifact} --reference net.yaml", "net.yaml"
-    ),
+    "reference is no model": Case("diff {artifact} --reference net.yaml", "net.yaml"),
     "report in a missing place": Case("report {artifact} -o net.yaml/report.html", "in the way"),
     # npz, check, models, vsx, and the command itself
     "npz of a missing folder": Case("npz gone -o out", "gone"),
-    "npz of a bad picture": Case("npz pictures -o out", "bad.png", lambda: Path("pictures/bad.png").write_text("x")),
+    "npz of a bad picture": Case(
+        "npz pictures -o out", "bad.png", lambda: Path("pictures/bad.png").write_text("x")
+    ),
     "npz over other files": Case("npz pictures -o .", "holds files that are not npz"),
     "check of nothing": Case("check empty", "no YAML or JSON", lambda: Path("empty").mkdir()),
     "models takes no name": Case("models vdsr", "unexpected extra argument"),
     "missing script": Case("vsx gone.py", "gone.py"),
     "unknown command": Case("compil net.onnx", "did you mean 'compile'"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
