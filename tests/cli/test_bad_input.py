@@ -25,7 +25,11 @@ backend: {type: tvm_vacc, dtype: int8, quantize: {calibrate_mode: max}}
 dataset:
   path: pictures
   sampler: {suffix: .png, get_data_num: 4}
-  process_ops: [{type: DecodeImage}, {type: Resize, size: [16, 24]}, {type: Normalize, div255: true}, {type: ToTensor}]  # noqa: E501
+  process_ops:
+    - {type: DecodeImage}
+    - {type: Resize, size: [16, 24]}
+    - {type: Normalize, div255: true}
+    - {type: ToTensor}
 """
 
 
