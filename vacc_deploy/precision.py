@@ -15,10 +15,8 @@ import onnx_ir as ir
 from vacc_deploy.cpu import cpu_count
 from vacc_deploy.data.dataset import Dataset
 from vacc_deploy.errors import ConfigError
-from vacc_deploy.evaluate import get_protocol
 from vacc_deploy.evaluate.evaluator import select_pairs
-from vacc_deploy.evaluate.protocol import EvaluationProtocol, Sample
-from vacc_deploy.processing import Postprocess, Preprocess
+from vacc_deploy.evaluate.protocol import EvaluationProtocol, Sample, recipe_protocol
 from vacc_deploy.quantize.diff import diff_layers
 from vacc_deploy.quantize.score import FidelityScore, ReferenceScore
 from vacc_deploy.quantize.search import Measurement, Search, SearchResult
@@ -100,12 +98,7 @@ def _score(
         pictures = islice(dataset, _MOST_PICTURES)
         feeds = [_cropped_feed(feed, index) if on_crops else feed for index, feed in enumerate(pictures)]
         return FidelityScore(model, feeds, threads=cpu_count())
-    preprocess, postprocess = recipe.get("preprocess"), recipe.get("postprocess")
-    protocol = get_protocol(
-        str(recipe.get("protocol") or "rgb"),
-        Preprocess.from_json(preprocess) if preprocess else None,
-        Postprocess.from_json(postprocess) if postprocess else None,
-    )
+    protocol = recipe_protocol(recipe)
     source = model.graph.inputs[0]
     if source.shape is None or len(source.shape) != 4:
         raise ConfigError(

@@ -129,12 +129,15 @@ class Manifest:
         name = self.recipe.get("protocol")
         return str(name) if name else None
 
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates per inference."""
+        return sum(layer.macs for layer in self.run_stream)
+
     def int8_mac_share(self) -> float:
         """Share of the multiply-accumulates that int8 kernels compute, 0…1."""
-        total = sum(layer.macs for layer in self.run_stream)
-        return (
-            sum(layer.macs for layer in self.run_stream if layer.engine == "int8") / total if total else 0.0
-        )
+        int8 = sum(layer.macs for layer in self.run_stream if layer.engine == "int8")
+        return int8 / self.macs if self.macs else 0.0
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict."""

@@ -102,7 +102,7 @@ def compile_(
         "dtype": manifest.dtype,
         "target": manifest.target,
         "layers": len(manifest.run_stream),
-        "macs": sum(layer.macs for layer in manifest.run_stream),
+        "macs": manifest.macs,
         "int8_macs_percent": round(100 * manifest.int8_mac_share(), 2),
         "seconds": {stage: round(seconds, 3) for stage, seconds in result.seconds.items()},
         "warnings": result.warnings,

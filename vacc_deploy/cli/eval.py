@@ -74,16 +74,11 @@ def evaluate_command(
 
 def _protocol(name: str | None, recipe: dict[str, Any]) -> Any:
     """The protocol to use: the flag's, else the recipe's, else the generic one, said aloud."""
-    from vacc_deploy.evaluate import get_protocol
-    from vacc_deploy.processing import Postprocess, Preprocess
+    from vacc_deploy.evaluate.protocol import recipe_protocol
 
-    preprocess = Preprocess.from_json(recipe["preprocess"]) if recipe.get("preprocess") else None
-    postprocess = Postprocess.from_json(recipe["postprocess"]) if recipe.get("postprocess") else None
-    chosen = name or recipe.get("protocol")
-    if not chosen:
+    if not name and not recipe.get("protocol"):
         print_note("note: the model names no protocol; scoring by 'rgb' (x / 255 in, y * 255 out)")
-        chosen = "rgb"
-    return get_protocol(str(chosen), preprocess, postprocess)
+    return recipe_protocol(recipe, name)
 
 
 def _picture_writer(folder: Path) -> Callable[[str, NDArray[np.float32]], None]:

@@ -38,11 +38,10 @@ def inspect(
         print(yaml.safe_dump(manifest.config, sort_keys=False), end="")
         return
     int8 = 100 * manifest.int8_mac_share()
-    macs = sum(layer.macs for layer in manifest.run_stream)
     print_fields(
         {
             "name": manifest.name,
-            "precision": f"{manifest.dtype}; {int8:.2f} % of {macs / 1e9:.3f} G MACs in int8",
+            "precision": f"{manifest.dtype}; {int8:.2f} % of {manifest.macs / 1e9:.3f} G MACs in int8",
             "target": f"{manifest.target} ({manifest.isa})",
             "inputs": ", ".join(f"{spec.name} {list(spec.shape)} {spec.dtype}" for spec in manifest.inputs),
             "outputs": ", ".join(f"{spec.name} {list(spec.shape)} {spec.dtype}" for spec in manifest.outputs),

@@ -65,6 +65,7 @@ def evaluate(
     *,
     progress: Callable[[], object] | None = None,
     on_picture: Callable[[str, NDArray[np.float32]], object] | None = None,
+    on_reference: Callable[[str, NDArray[np.float32]], object] | None = None,
 ) -> EvalResult:
     """Score `model_fn` under a protocol.
 
@@ -77,6 +78,7 @@ def evaluate(
         reference_fn: The float model, fed with the same inputs.
         progress: Called after each picture.
         on_picture: Called with each picture's name and pixels (0 … 255, unrounded).
+        on_reference: Called with what the float model makes of it, likewise.
 
     Raises:
         DataError: Pictures are missing, unpaired or do not fit.
@@ -90,7 +92,10 @@ def evaluate(
     for pair in pairs:
         sample = protocol.load(pair, _fixed_size(model_fn) or protocol.default_size)
         picture = _run(model_fn, protocol, sample, notes)
-        rows.append(_score(pair, protocol, sample, picture, reference_fn, notes))
+        reference = None if reference_fn is None else _run(reference_fn, protocol, sample, notes)
+        rows.append(_score(pair, protocol, sample, picture, reference))
+        if on_reference is not None and reference is not None:
+            on_reference(pair.name, reference)
         if on_picture is not None:
             on_picture(pair.name, picture)
         if progress is not None:
@@ -168,13 +173,11 @@ def _score(
     protocol: EvaluationProtocol,
     sample: Sample,
     picture: NDArray[np.float32],
-    reference_fn: ModelFunction | None,
-    notes: list[str],
+    reference: NDArray[np.float32] | None,
 ) -> ImageScore:
     own = protocol.score(picture, sample)
-    if reference_fn is None:
+    if reference is None:
         return ImageScore(pair.name, _finite(own.psnr_db), own.ssim)
-    reference = _run(reference_fn, protocol, sample, notes)
     if reference.shape != picture.shape:
         raise RunError(
             f"the reference makes {reference.shape}, the model {picture.shape}: not the same network"

@@ -6,7 +6,7 @@ A protocol never sees the model, so the same code scores a float ONNX file and a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -127,6 +127,27 @@ def get_protocol(
     if full_name not in known:
         raise ConfigError(f"unknown evaluation protocol '{name}'", hint=f"one of {', '.join(known)}")
     return _PROTOCOLS[full_name](preprocess, postprocess)
+
+
+def recipe_protocol(recipe: Mapping[str, Any], name: str | None = None) -> EvaluationProtocol:
+    """The protocol that a model's recipe states, with the recipe's own processing.
+
+    Args:
+        recipe: What `vdeploy export` wrote into the model; may be empty.
+        name: A protocol to use instead of the recipe's.
+
+    Returns:
+        The generic ``rgb`` protocol where neither names one.
+
+    Raises:
+        ConfigError: There is no protocol of that name.
+    """
+    preprocess, postprocess = recipe.get("preprocess"), recipe.get("postprocess")
+    return get_protocol(
+        str(name or recipe.get("protocol") or "rgb"),
+        Preprocess.from_json(preprocess) if preprocess else None,
+        Postprocess.from_json(postprocess) if postprocess else None,
+    )
 
 
 def clip_round(picture: NDArray[np.float32]) -> NDArray[np.uint8]:

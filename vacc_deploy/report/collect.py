@@ -14,8 +14,8 @@ from PIL import Image
 
 from vacc_deploy.artifact import Layer, Manifest
 from vacc_deploy.cpu import cpu_name
-from vacc_deploy.evaluate import EvalResult, evaluate, get_protocol, open_model
-from vacc_deploy.evaluate.protocol import clip_round
+from vacc_deploy.evaluate import EvalResult, evaluate, open_model
+from vacc_deploy.evaluate.protocol import clip_round, recipe_protocol
 from vacc_deploy.runtime.model import LayerTime, Model
 from vacc_deploy.runtime.verify import stored_inputs
 
@@ -56,11 +56,6 @@ class ReportData:
     score: EvalResult | None = None
     pictures: list[PictureRow] = field(default_factory=list)
 
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates per inference."""
-        return sum(row.layer.macs for row in self.layers)
-
 
 def collect_report(
     prefix: Path, lr: Path | None = None, hr: Path | None = None, reference: Path | None = None
@@ -98,16 +93,18 @@ def _layer_rows(times: list[LayerTime]) -> tuple[list[LayerRow], float]:
 
 
 def _add_scores(data: ReportData, prefix: Path, lr: Path | None, hr: Path, reference: Path | None) -> None:
-    recipe = data.manifest.recipe
-    protocol = get_protocol(
-        str(recipe.get("protocol") or "rgb"), data.manifest.preprocess, data.manifest.postprocess
-    )
     pictures: dict[str, npt.NDArray[Any]] = {}
     references: dict[str, npt.NDArray[Any]] = {}
     float_model = None if reference is None else open_model(reference)
-    data.score = evaluate(open_model(prefix), protocol, lr, hr, float_model, on_picture=pictures.__setitem__)
-    if float_model is not None:
-        evaluate(float_model, protocol, lr, hr, on_picture=references.__setitem__)
+    data.score = evaluate(
+        open_model(prefix),
+        recipe_protocol(data.manifest.recipe),
+        lr,
+        hr,
+        float_model,
+        on_picture=pictures.__setitem__,
+        on_reference=references.__setitem__,
+    )
     for row in data.score.rows:
         images = {data.manifest.dtype: _data_url(_crop(clip_round(pictures[row.name])))}
         if row.name in references:
