@@ -206,5 +206,7 @@ def test_an_error_in_one_instance_ends_the_others(tiny_artifact: Path, tmp_path:
     )
     with pytest.raises(VdeployError, match=r"\[1, 3, 16, 24\], got \[1, 3, 99, 24\]"):
         run_bench(settings)
-    written = list(output.glob("*.npz"))  # the error may come before the first result, and the folder with that
+    written = list(
+        output.glob("*.npz")
+    )  # the error may come before the first result, and the folder with that
     assert len(written) < 1000

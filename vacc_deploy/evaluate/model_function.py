@@ -38,6 +38,8 @@ class OnnxFunction:
         model = read_onnx(path).SerializeToString()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        # Without this the integer kernels saturate 16-bit sums on CPUs that lack VNNI.
+        options.add_session_config_entry("session.x64quantprecision", "1")
         if threads is not None:
             options.intra_op_num_threads = threads
         try:
