@@ -27,7 +27,8 @@ from vacc_deploy.runtime import backend
 from vacc_deploy.runtime.model import Model
 from vacc_deploy.runtime.reference.fixed_point import quantize
 from vacc_deploy.runtime.reference.graph import _Runner
-from vacc_deploy.runtime.reference.qdq_groups import MOVEMENT_OPS, codes_of, find_groups
+from vacc_deploy.runtime.reference.operator_kinds import MOVEMENT_OPS
+from vacc_deploy.runtime.reference.qdq_groups import codes_of, find_groups
 
 Array = npt.NDArray[Any]
 

@@ -22,28 +22,15 @@ import onnx_ir as ir
 
 from vacc_deploy.errors import ModelError
 from vacc_deploy.quantize.int8_support import constant_of, reason_against_int8
+from vacc_deploy.runtime.reference.operator_kinds import (
+    ARITHMETIC_OPS,
+    FUSES_ACTIVATION,
+    MAC_OPS,
+    MOVEMENT_OPS,
+    TABLE_OPS,
+)
 
 Kind = Literal["mac", "arithmetic", "table", "movement", "float"]
-
-MAC_OPS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
-ARITHMETIC_OPS = frozenset({"Add", "Sub", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "Resize"})
-TABLE_OPS = frozenset({"Relu", "LeakyRelu", "PRelu", "Clip", "Sigmoid", "HardSigmoid", "Tanh"})
-MOVEMENT_OPS = frozenset(
-    {
-        "DepthToSpace",
-        "Flatten",
-        "Identity",
-        "MaxPool",
-        "Pad",
-        "Reshape",
-        "Slice",
-        "SpaceToDepth",
-        "Squeeze",
-        "Transpose",
-        "Unsqueeze",
-    }
-)
-_FUSES_ACTIVATION = MAC_OPS | {"Add", "Sub", "Mul"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +127,7 @@ def kind_of(node: ir.Node) -> Kind:
 
 def _fused_activation(node: ir.Node) -> ir.Node | None:
     """The Relu or constant Clip that alone reads the node's result."""
-    if node.op_type not in _FUSES_ACTIVATION or len(node.outputs) != 1:
+    if node.op_type not in FUSES_ACTIVATION or len(node.outputs) != 1:
         return None
     value = node.outputs[0]
     users = value.uses()

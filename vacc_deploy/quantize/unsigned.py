@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.quantize.layers import MAC_OPS
+from vacc_deploy.runtime.reference.operator_kinds import MAC_OPS
 
 Array = npt.NDArray[Any]
 

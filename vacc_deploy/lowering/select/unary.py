@@ -21,7 +21,8 @@ from vacc_deploy.lowering.select.registry import selector
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
 from vacc_deploy.runtime.reference.integer_ops import unary_table
-from vacc_deploy.runtime.reference.qdq_groups import TABLE_OPS, Group
+from vacc_deploy.runtime.reference.operator_kinds import TABLE_OPS
+from vacc_deploy.runtime.reference.qdq_groups import Group
 
 Array = npt.NDArray[Any]
 

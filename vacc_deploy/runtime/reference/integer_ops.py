@@ -23,7 +23,8 @@ from vacc_deploy.runtime.reference import (
     resize,
     table,
 )
-from vacc_deploy.runtime.reference.qdq_groups import MAC_OPS, MOVEMENT_OPS, TABLE_OPS, Codes, Group, constant
+from vacc_deploy.runtime.reference.operator_kinds import MAC_OPS, MOVEMENT_OPS, TABLE_OPS
+from vacc_deploy.runtime.reference.qdq_groups import Codes, Group, constant
 
 Array = npt.NDArray[Any]
 

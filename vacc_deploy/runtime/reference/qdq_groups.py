@@ -14,28 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-Array = npt.NDArray[Any]
+from vacc_deploy.runtime.reference.operator_kinds import FUSES_ACTIVATION, INTEGER_OPS, MAC_OPS
 
-MAC_OPS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
-MOVEMENT_OPS = frozenset(
-    {
-        "DepthToSpace",
-        "Flatten",
-        "Identity",
-        "MaxPool",
-        "Pad",
-        "Reshape",
-        "Slice",
-        "SpaceToDepth",
-        "Squeeze",
-        "Transpose",
-        "Unsqueeze",
-    }
-)
-TABLE_OPS = frozenset({"Relu", "LeakyRelu", "PRelu", "Clip", "Sigmoid", "HardSigmoid", "Tanh"})
-ARITHMETIC_OPS = frozenset({"Add", "Sub", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "Resize"})
-INTEGER_OPS = MAC_OPS | MOVEMENT_OPS | TABLE_OPS | ARITHMETIC_OPS
-_FUSES_ACTIVATION = MAC_OPS | {"Add", "Sub", "Mul"}
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +119,7 @@ def _match(node: ir.Node) -> Group | None:
     if node.op_type in ("Add", "Sub", "Mul") and len(operands) != 2:
         return None
     end, activation = _sole_user(node.outputs[0]), None
-    if end is not None and end.op_type in ("Relu", "Clip") and node.op_type in _FUSES_ACTIVATION:
+    if end is not None and end.op_type in ("Relu", "Clip") and node.op_type in FUSES_ACTIVATION:
         after = _sole_user(end.outputs[0])
         if after is not None and after.op_type == "QuantizeLinear":
             activation, end = end, after
