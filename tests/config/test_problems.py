@@ -131,6 +131,25 @@ def test_all_problems_at_once_in_the_order_of_the_file() -> None:
     ]  # fmt: skip
 
 
+def test_what_stands_below_a_misspelt_key_is_checked_too() -> None:
+    text = changed(("frontend:", "frontent:"), ("type: onnx", "type: onx"), ("checkpoint", "chekpoint"), ("[1, 3, 64, 96]", "[1, x]"))
+    assert problems(text) == [
+        ("f.yaml:2:1", "unknown key 'frontent' in the file", "did you mean 'frontend'?"),
+        ("f.yaml:3:9", "'onx' is not a value of frontent.type", "did you mean 'onnx'?"),
+        ("f.yaml:4:3", "unknown key 'chekpoint' in frontend", "did you mean 'checkpoint'?"),
+        (
+            "f.yaml:7:12",
+            "frontent.shape.input must hold whole numbers from 1 on, not 'x': every dimension is fixed",
+            "correct the value",
+        ),
+    ]
+
+
+def test_a_misspelt_key_beside_the_right_one_is_only_unknown() -> None:
+    text = changed(("name: vdsr_int8", "name: vdsr_int8\nnme: 3"))
+    assert problems(text) == [("f.yaml:2:1", "unknown key 'nme' in the file", "did you mean 'name'?")]
+
+
 def test_problem_in_a_renamed_key_points_at_the_original() -> None:
     text = changed(("workspace:\n  path: ./deploy_weights/", "workspace:\n  work_dir: [1]"))
     assert problems(text)[0][:2] == ("f.yaml:31:13", "workspace.work_dir must be a word or a path, not [1]")

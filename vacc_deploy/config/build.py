@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ValidationError
+from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from vacc_deploy.config.advice import advise
@@ -15,7 +15,7 @@ from vacc_deploy.config.dataset import DatasetConfig
 from vacc_deploy.config.dialect import normalise
 from vacc_deploy.config.frontend import CONVERSIONS, FrontendConfig, FrontendType
 from vacc_deploy.config.graph import ExtraOp, GraphConfig
-from vacc_deploy.config.problems import config_errors
+from vacc_deploy.config.problems import validated
 from vacc_deploy.config.quantize import QuantizeConfig
 from vacc_deploy.config.remark import Remark
 from vacc_deploy.config.section import Section, Text
@@ -245,10 +245,7 @@ def build_config(data: Any, positions: Positions) -> BuildConfig:
             ]
         )
     source = normalise({str(key): value for key, value in data.items()}, positions)
-    try:
-        file = BuildFile.model_validate(source.data)
-    except ValidationError as error:
-        raise ErrorList(config_errors(error, source, BuildFile)) from None
+    file = validated(source, BuildFile)
     advise(file, source)
     return BuildConfig(file, positions.file, tuple(source.remarks))
 

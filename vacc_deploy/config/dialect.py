@@ -47,6 +47,19 @@ class Normalised:
                 return self.renamed[path[:length]] + path[length:]
         return path
 
+    def rename(self, path: KeyPath, key: str) -> None:
+        """Move what stands at `path` to another key of the same section."""
+        table: Any = self.data
+        for step in path[:-1]:
+            table = table[step]
+        table[key] = table.pop(path[-1])
+        self.renamed[(*path[:-1], key)] = self.original(path)
+
+    def settle(self) -> None:
+        """Fill in what the file leaves open but its other values decide."""
+        _infer_frontend_type(self)
+        _settle_process_ops(self)
+
     def remark(self, path: KeyPath, what: str, level: Level = "warning") -> None:
         """Note something about a key."""
         self.remarks.append(Remark(what, self.positions.key(self.original(path)), level))
@@ -59,12 +72,10 @@ def normalise(data: dict[str, Any], positions: Positions) -> Normalised:
         table = _section(result.data, section)
         if table is None or old not in table or new in table:
             continue
-        table[new] = table.pop(old)
-        result.renamed[(*section, new)] = (*section, old)
+        result.rename((*section, old), new)
         if (section, old) in _TYPOS:
             result.remark((*section, new), f"'{old}' is taken for '{new}'")
-    _infer_frontend_type(result)
-    _settle_process_ops(result)
+    result.settle()
     return result
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from vacc_deploy.config.dialect import Normalised
 from vacc_deploy.config.process_ops import OP_TYPES
 from vacc_deploy.config.suggest import did_you_mean, hint_for
-from vacc_deploy.errors import ConfigError
+from vacc_deploy.errors import ConfigError, ErrorList
 from vacc_deploy.safe_io import KeyPath
+
+_Section = TypeVar("_Section", bound=BaseModel)
 
 _KINDS = {
     "model_type": "a section with keys below it", "model_attributes_type": "a section with keys below it",
@@ -20,22 +22,47 @@ _KINDS = {
 }  # fmt: skip
 
 
-def config_errors(error: ValidationError, source: Normalised, root: type[BaseModel]) -> list[ConfigError]:
-    """Every problem pydantic found, in the order of the file's lines."""
-    details = error.errors(include_url=False)
-    unknown = {detail["loc"] for detail in details if detail["type"] == "extra_forbidden"}
-    errors = [
-        _one(detail, source, root)
-        for detail in details
-        # A misspelt key is one problem, not an unknown key and a missing one.
-        if not (detail["type"] == "missing" and _is_misspelt(detail["loc"], unknown))
-    ]
-    return sorted(errors, key=_line)
+def validated(source: Normalised, root: type[_Section]) -> _Section:
+    """The data of a build YAML as sections.
+
+    A misspelt key is reported and then taken for the one that was meant, so that what stands below it is
+    checked in the same pass.
+
+    Raises:
+        ErrorList: Every problem, in the order of the file's lines.
+    """
+    errors: list[ConfigError] = []
+    while True:
+        try:
+            section, details = root.model_validate(source.data), []
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+        misspelt = _misspelt_keys(details, source, root)
+        if not misspelt:
+            break
+        for path, meant in misspelt.items():
+            errors.append(_unknown_key(path, source, root))
+            source.rename(path, meant)
+        source.settle()
+    errors += [_one(detail, source, root) for detail in details]
+    if errors:
+        raise ErrorList(sorted(errors, key=_line)) from None
+    return section
 
 
-def _is_misspelt(missing: tuple[str | int, ...], unknown: set[tuple[str | int, ...]]) -> bool:
-    siblings = [location[-1] for location in unknown if location[:-1] == missing[:-1]]
-    return did_you_mean(missing[-1], siblings) is not None
+def _misspelt_keys(
+    details: Iterable[Mapping[str, Any]], source: Normalised, root: type[BaseModel]
+) -> dict[KeyPath, str]:
+    """Path of an unknown key → the known key beside which it does not stand, and which it resembles."""
+    found: dict[KeyPath, str] = {}
+    for detail in details:
+        if detail["type"] == "extra_forbidden":
+            path = _data_path(source.data, detail["loc"])
+            meant = did_you_mean(path[-1], _known_keys(root, source.data, path[:-1]))
+            taken = {*_at(source.data, path[:-1]), *(found[other] for other in found if other[:-1] == path[:-1])}
+            if meant is not None and meant not in taken:
+                found[path] = meant
+    return found
 
 
 def _line(error: ConfigError) -> tuple[int, int]:
