@@ -212,7 +212,7 @@ CASES: dict[str, Case] = {
         "npz pictures -o out", "bad.png", lambda: Path("pictures/bad.png").write_text("x")
     ),
     "npz over other files": Case("npz pictures -o .", "holds files that are not npz"),
-    "check of nothing": Case("check empty", "no YAML or JSON", lambda: Path("empty").mkdir()),
+    "check of nothing": Case("check empty", "no build YAML or vdsp JSON", lambda: Path("empty").mkdir()),
     "models takes no name": Case("models vdsr", "unexpected extra argument"),
     "missing script": Case("vsx gone.py", "gone.py"),
     "unknown command": Case("compil net.onnx", "did you mean 'compile'"),

@@ -132,7 +132,12 @@ def test_all_problems_at_once_in_the_order_of_the_file() -> None:
 
 
 def test_what_stands_below_a_misspelt_key_is_checked_too() -> None:
-    text = changed(("frontend:", "frontent:"), ("type: onnx", "type: onx"), ("checkpoint", "chekpoint"), ("[1, 3, 64, 96]", "[1, x]"))
+    text = changed(
+        ("frontend:", "frontent:"),
+        ("type: onnx", "type: onx"),
+        ("checkpoint", "chekpoint"),
+        ("[1, 3, 64, 96]", "[1, x]"),
+    )
     assert problems(text) == [
         ("f.yaml:2:1", "unknown key 'frontent' in the file", "did you mean 'frontend'?"),
         ("f.yaml:3:9", "'onx' is not a value of frontent.type", "did you mean 'onnx'?"),

@@ -110,24 +110,24 @@ def compare_preprocessing(
     )
 
 
+def is_comparable(config: BuildConfig) -> bool:
+    """Whether a build YAML says how pictures are prepared, for a network with a single picture input."""
+    shapes = list(config.inputs.values())
+    return bool(config.dataset and config.dataset.process_ops) and [len(shape) for shape in shapes] == [4]
+
+
 class _Sides:
     """Both pipelines over one picture, with differences that can be undone one by one."""
 
     def __init__(self, config: BuildConfig, params: VdspParams, rgb: NDArray[np.uint8]) -> None:
-        shapes = list(config.inputs.values())
-        if (
-            config.dataset is None
-            or not config.dataset.process_ops
-            or len(shapes) != 1
-            or len(shapes[0]) != 4
-        ):
+        if config.dataset is None or not is_comparable(config):
             raise ConfigError(
                 "there is nothing to compare: the build YAML has no process_ops for a single picture input",
                 where=config.source,
                 hint="give the YAML of an image network",
             )
         self.ops: Sequence[ProcessOp] = config.dataset.process_ops
-        self.shape = shapes[0]
+        (self.shape,) = config.inputs.values()
         self.size = (self.shape[2], self.shape[3])
         self.rgb = rgb
         self.params = params

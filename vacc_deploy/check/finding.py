@@ -21,6 +21,7 @@ class Finding:
         warnings: What to look at.
         notes: What has no effect here.
         facts: Measured or read from the file, for ``--json``.
+        verdict: What the comparison of pre-processing came to, in a sentence; empty where none was made.
     """
 
     file: str
@@ -29,6 +30,7 @@ class Finding:
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    verdict: str = ""
 
     @property
     def status(self) -> Status:

@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vacc_deploy.check.finding import Finding, one_line
 from vacc_deploy.check.preflight import preflight
 from vacc_deploy.config import BuildConfig, Remark, load_build_config, load_vdsp_params
-from vacc_deploy.errors import VdeployError
+from vacc_deploy.errors import FileError, VdeployError
+from vacc_deploy.safe_io import open_source
+from vacc_deploy.safe_io.limits import MAX_ARTIFACT_BYTES
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 JSON_SUFFIXES = frozenset({".json"})
 MODEL_SUFFIXES = frozenset({".onnx", ".pt", ".pth", ".torchscript"})
 
 
-def expand(paths: Iterable[Path]) -> list[Path]:
-    """The files named, and of folders every YAML and JSON below, sorted."""
+# What a config file of either kind has near its beginning, and files of other programs do not.
+_HEAD_BYTES = 1 << 16
+_BUILD_KEY = re.compile(rb"""(?m)(?:^|[{,]\s*)["']?(?:frontend|backend)["']?\s*:""")
+_VDSP_KEY = re.compile(rb'"(?:OpType|OpConfig|vdsp_op_type)"\s*:')
+
+
+def expand(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """The files to check: those named, and of folders every build YAML and vdsp JSON below, sorted.
+
+    Returns:
+        The files, and the YAML and JSON files of the folders that are some other program's.
+    """
     files: list[Path] = []
+    others: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            found = (file for file in path.rglob("*") if file.suffix.lower() in YAML_SUFFIXES | JSON_SUFFIXES)
-            files += sorted(file for file in found if file.is_file())
-        else:
+        if not path.is_dir():
             files.append(path)
-    return files
+            continue
+        for file in sorted(path.rglob("*")):
+            hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+            if file.suffix.lower() in YAML_SUFFIXES | JSON_SUFFIXES and not hidden and file.is_file():
+                (files if _is_config(file) else others).append(file)
+    return files, others
+
+
+def _is_config(path: Path) -> bool:
+    key = _VDSP_KEY if path.suffix.lower() in JSON_SUFFIXES else _BUILD_KEY
+    try:
+        with open_source(path, MAX_ARTIFACT_BYTES) as (file, size):
+            return size == 0 or key.search(file.read(_HEAD_BYTES)) is not None
+    except (FileError, OSError):
+        return True  # whoever checks it says why it cannot be read
 
 
 def check_files(paths: Sequence[Path]) -> list[Finding]:

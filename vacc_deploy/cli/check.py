@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vacc_deploy.check import Finding, check_files, expand
-from vacc_deploy.cli.console import print_json, print_note, stdout
+from vacc_deploy.cli.console import counted, print_json, print_note, progress_bar, stdout
 from vacc_deploy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vacc_deploy.check import Finding
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _MANY = 10  # from here on each file gets one line
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "error  "}
+_INDENT = " " * 9  # to below the file's name
 
 
 @app.command()
@@ -23,56 +26,80 @@ def check(
         list[Path], typer.Argument(help="Build YAMLs, vdsp JSONs, ONNX or TorchScript files, folders.")
     ],
     compare: Annotated[
-        bool, typer.Option("--compare", help="Compare a YAML's process_ops with each vdsp JSON on a picture.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--compare/--no-compare",
+            help="Send pictures through a YAML's process_ops and through the vdsp JSONs of the same network; "
+            "default: where one YAML is given with JSONs.",
+        ),
+    ] = None,
     image: Annotated[
-        list[Path] | None, typer.Option(help="Pictures for --compare instead of the sample.")
+        list[Path] | None, typer.Option(help="A picture to compare on instead of the samples; repeatable.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Every problem of every file.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Every problem of every file, and what has no effect.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only files with something to say.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Rows of file, status, errors, warnings.")] = False,
 ) -> None:
     """Check config files, models, and whether calibration and run time prepare pictures alike."""
-    paths = expand(files)
-    if not paths:
-        raise ConfigError("there is no YAML or JSON in these folders", hint="name files, or another folder")
-    findings = check_files(paths)
-    if compare:
-        from vacc_deploy.check.pairs import compare_pairs
+    from vacc_deploy.check import check_files, expand
+    from vacc_deploy.check.pairs import compare_pairs, pair_up, require_comparable
 
-        compare_pairs(findings, image or [])
+    paths, others = expand(files)
+    if not paths:
+        raise ConfigError(
+            "there is no build YAML or vdsp JSON in these folders", hint="name files, or another folder"
+        )
+    findings = check_files(paths)
+    pairs = pair_up(findings)
+    single = sum(finding.kind == "build" for finding in findings) == 1
+    if compare and not any(finding.errors for finding in findings):
+        require_comparable(pairs)
+    if compare or (single and compare is None):
+        with progress_bar("comparing", len(pairs)) as advance:
+            compare_pairs(pairs, image or [], judge_kernel=single, done=advance)
     if json:
         print_json([finding.to_json() for finding in findings])
     else:
         for finding in findings:
-            _print(finding, quiet, verbose or compare or len(findings) < _MANY)
-        _summary(findings)
+            if not quiet or finding.status != "ok":
+                _print(finding, in_full=verbose or len(findings) < _MANY, with_notes=verbose)
+    _summary(findings, len(others))
     worst = {finding.status for finding in findings}
     if "error" in worst or (strict and "warning" in worst):
         raise typer.Exit(1)
 
 
-def _print(finding: Finding, quiet: bool, in_full: bool) -> None:
-    if quiet and finding.status == "ok":
-        return
+def _print(finding: Finding, *, in_full: bool, with_notes: bool) -> None:
+    """One file: a line with its place and problem, or, in full, a line for each of several problems."""
     messages = [*finding.errors, *finding.warnings]
-    first = f"  {messages[0]}" if messages else ""
-    stdout.print(f"{_MARKS[finding.status]}  {finding.file}{_count(finding)}{first}", markup=False)
-    for message in messages[1:] if in_full else ():
-        stdout.print(f"         {message}", markup=False)
+    if in_full and len(messages) > 1:
+        stdout.print(f"{_MARKS[finding.status]}  {finding.file}: {_counts(finding)}")
+        for message in messages:
+            stdout.print(f"{_INDENT}{message}")
+    else:
+        first = _placed(finding.file, messages[0]) if messages else finding.file
+        rest = f"; {counted(len(messages) - 1, 'more problem')}" if len(messages) > 1 else ""
+        stdout.print(f"{_MARKS[finding.status]}  {first}{rest}")
+    if finding.verdict and in_full:
+        stdout.print(f"{_INDENT}{finding.verdict}")
+    for note in finding.notes if with_notes else ():
+        stdout.print(f"{_INDENT}note: {note}")
 
 
-def _count(finding: Finding) -> str:
-    parts = [
-        f"{len(found)} {word}{'s' if len(found) > 1 else ''}"
-        for word, found in (("error", finding.errors), ("warning", finding.warnings))
-        if found
-    ]
-    return f": {', '.join(parts)}" if parts else ""
+def _placed(file: str, message: str) -> str:
+    return message if message.startswith(f"{file}:") else f"{file}: {message}"
 
 
-def _summary(findings: list[Finding]) -> None:
+def _counts(finding: Finding) -> str:
+    found = {"error": len(finding.errors), "warning": len(finding.warnings)}
+    return ", ".join(counted(number, word) for word, number in found.items() if number)
+
+
+def _summary(findings: list[Finding], others: int) -> None:
     counts = {status: sum(finding.status == status for finding in findings) for status in _MARKS}
     found = ", ".join(f"{counts[status]} {status}" for status in _MARKS)
-    print_note(f"{len(findings)} files: {found}")
+    left_out = f"; {counted(others, 'file')} of other programs left out" if others else ""
+    print_note(f"{counted(len(findings), 'file')}: {found}{left_out}")

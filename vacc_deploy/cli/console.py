@@ -32,6 +32,11 @@ def print_note(text: str) -> None:
     stderr.print(text)
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
     """Write an aligned table to stdout; the first column is text, numbers align right."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
@@ -54,14 +59,15 @@ def print_fields(fields: Mapping[str, object]) -> None:
 
 @contextmanager
 def progress_bar(description: str, total: int | None) -> Iterator[Any]:
-    """A bar on stderr; yields ``advance(steps=1, note=None)``, whose note replaces the description."""
+    """A bar on the terminal; yields ``advance(steps=1, note=None)``, whose note replaces the description."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=stderr, transient=True) as progress:
+    # A log file gets no bar, which would leave empty lines in it.
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         task = progress.add_task(description, total=total)
 
         def advance(steps: int = 1, note: str | None = None) -> None:

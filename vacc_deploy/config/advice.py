@@ -176,6 +176,10 @@ def _placement_paths(source: Normalised) -> Iterator[tuple[str, ...]]:
             yield ("backend", section, key)
     for key in keys_without_effect(backend.get("quantize") or {}):
         yield ("backend", "quantize", key)
-    for key in ("enable_ir", "save_log", "env_recheck", "workers", "pyenv"):
-        if key in (source.data.get("workspace") or {}):
-            yield ("workspace", key)
+    for section, keys in {
+        "dataset": ("name", "nsamples", "seqlen"),
+        "workspace": ("enable_ir", "save_log", "env_recheck", "workers", "pyenv"),
+    }.items():
+        for key in keys:
+            if key in (source.data.get(section) or {}):
+                yield (section, key)

@@ -37,10 +37,15 @@ class DatasetConfig(Section):
         process_ops: What happens to each picture; empty for npz samples.
     """
 
-    type: Literal["tvm"] = "tvm"
+    type: Literal["tvm", "huggingface"] = "tvm"
     folder: Annotated[Text, AfterValidator(posixpath.normpath)] | None = Field(default=None, alias="path")
     sampler: SamplerConfig = SamplerConfig()
     process_ops: tuple[ProcessOp, ...] = ()
+
+    # Texts that calibrate a language model; its front end is refused, so they mean nothing here.
+    name: Text | None = None
+    nsamples: Int | None = None
+    seqlen: Int | None = None
 
     @property
     def path(self) -> Path | None:

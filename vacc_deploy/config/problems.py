@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from vacc_deploy.config.dialect import Normalised
 from vacc_deploy.config.process_ops import OP_TYPES
 from vacc_deploy.config.suggest import did_you_mean, hint_for
-from vacc_deploy.errors import ConfigError, ErrorList
+from vacc_deploy.errors import ConfigError, ErrorList, VdeployError
 from vacc_deploy.safe_io import KeyPath
 
 _Section = TypeVar("_Section", bound=BaseModel)
@@ -56,16 +56,18 @@ def _misspelt_keys(
     """Path of an unknown key → the known key beside which it does not stand, and which it resembles."""
     found: dict[KeyPath, str] = {}
     for detail in details:
-        if detail["type"] == "extra_forbidden":
-            path = _data_path(source.data, detail["loc"])
-            meant = did_you_mean(path[-1], _known_keys(root, source.data, path[:-1]))
-            taken = {*_at(source.data, path[:-1]), *(found[other] for other in found if other[:-1] == path[:-1])}
-            if meant is not None and meant not in taken:
-                found[path] = meant
+        if detail["type"] != "extra_forbidden":
+            continue
+        path = _data_path(source.data, detail["loc"])
+        parent = path[:-1]
+        meant = did_you_mean(path[-1], _known_keys(root, source.data, parent))
+        claimed = {key for other, key in found.items() if other[:-1] == parent}
+        if meant is not None and meant not in {*_at(source.data, parent), *claimed}:
+            found[path] = meant
     return found
 
 
-def _line(error: ConfigError) -> tuple[int, int]:
+def _line(error: VdeployError) -> tuple[int, int]:
     numbers = (error.where or "").rsplit(":", 2)[1:]
     return (
         (int(numbers[0]), int(numbers[1]))
