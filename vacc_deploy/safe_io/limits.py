@@ -33,7 +33,7 @@ MAX_MODEL_BYTES: Final = 2 * GIB  # what protobuf can hold
 MAX_CHECKPOINT_BYTES: Final = 8 * GIB
 MAX_ARTIFACT_BYTES: Final = 8 * GIB
 MAX_PICKLE_BYTES: Final = 64 * MIB  # the object graph of a checkpoint, without its tensors
-MAX_PICKLE_OPCODES: Final = 1_000_000
+MAX_PICKLE_OPCODES: Final = 500_000  # about 45 make one tensor
 MAX_SAFETENSORS_HEADER: Final = 16 * MIB
 
 # Pictures

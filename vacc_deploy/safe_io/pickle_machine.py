@@ -84,7 +84,10 @@ class PickleReader:
         self._memo: dict[int, Any] = {}
         try:
             while True:
-                opcode = self._take(1)[0]
+                if self.position >= len(self.data):
+                    raise self._error("ends too early")
+                opcode = self.data[self.position]
+                self.position += 1
                 self._opcodes += 1
                 if self._opcodes > MAX_PICKLE_OPCODES or self.position - start > MAX_PICKLE_BYTES:
                     raise self._error("is far too long for a checkpoint")
@@ -168,15 +171,14 @@ class PickleReader:
                 return values
         raise self._error("is damaged: a mark is missing")
 
-    def _drop(self) -> None:
-        self._stack.pop()
-
     def _drop_to_mark(self) -> None:
         self._pop_to_mark()
 
     def _pop_tuple(self, count: int) -> None:
-        values = [self._pop() for _ in range(count)]
-        self._push(tuple(reversed(values)))
+        values = tuple(self._stack[-count:])
+        if len(values) < count or any(value is _MARK for value in values):
+            raise self._error("is damaged: too few values for a tuple")
+        self._stack[-count:] = [values]
 
     # Building values
 
@@ -269,7 +271,7 @@ _ACTIONS: dict[int, _Action] = {
     0x80: lambda m: m._protocol(),
     0x95: lambda m: m._skip(8),  # a frame's length only helps readers that buffer
     ord("("): lambda m: m._push(_MARK),
-    ord("0"): lambda m: m._drop(),
+    ord("0"): lambda m: m._stack.pop(),
     ord("1"): lambda m: m._drop_to_mark(),
     ord("2"): lambda m: m._push(m._top()),
     # None, booleans, numbers

@@ -32,6 +32,7 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+_TOO_DEEP, _FLATTEN = f"nested more than {MAX_DEPTH} levels deep", "flatten the file"
 _TAGS = frozenset({None, "!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq"))})
 
 
@@ -70,7 +71,7 @@ class _Reader:
     def node(self, event: Any, depth: int) -> _Node:
         position = _place(event)
         if depth > MAX_DEPTH:
-            raise self.error(position, f"nested more than {MAX_DEPTH} levels deep", "flatten the file")
+            raise self.error(position, _TOO_DEEP, _FLATTEN)
         if isinstance(event, yaml.AliasEvent):
             return self.alias(event.anchor, position)
         if event.tag not in _TAGS:
@@ -204,6 +205,8 @@ def parse_yaml(text: str, where: str) -> tuple[Any, Positions]:
         mark = error.problem_mark or error.context_mark
         place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
         problem = error.problem or error.context or "syntax error"
+        if "nesting depth" in problem:  # libyaml reads ahead, and may meet its own limit before ours
+            raise file_error(place, _TOO_DEEP, _FLATTEN) from None
         hint = "indent with spaces" if "\\t" in problem else "correct the file at this place"
         raise file_error(place, f"not valid YAML: {problem}", hint) from None
     except yaml.YAMLError as error:

@@ -10,7 +10,8 @@ Each step is exactly the operator of `runtime.reference` that it replaces, so fu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -126,6 +127,12 @@ class EpilogueWriter:
         if residual is not None:
             self.factors = argument("residual_factors", (2,), "int32")
             self.scale = argument("residual_scale", (1,), "float32")
+
+    def in_lanes(self, lanes: int) -> EpilogueWriter:
+        """The same steps for vectors of another length, which LLVM splits where registers are shorter."""
+        other = copy(self)
+        other.simd = replace(self.simd, lanes=lanes)
+        return other
 
     def store(self, target: PlaneBuffer, acc: Expr, vector: Expr, n: Expr, y: Expr, x: Expr) -> None:
         """Finishes the sums of output channels ``vector · lanes …`` of one pixel and stores them."""

@@ -148,7 +148,8 @@ class AmxConvolution:
         self.spec, self.blocking = spec, blocking
         self.vectors = channel_tiles_of(spec)
         self.source, self.weights, self.bias = buffers.source, buffers.weights, buffers.bias
-        self.epilogue, self.target = buffers.epilogue, buffers.target
+        # A row of sums has 16 lanes, also where emulated tiles meet shorter vector registers.
+        self.epilogue, self.target = buffers.epilogue.in_lanes(_LANES), buffers.target
 
     def emit(self, make_tiles: TileFactory) -> None:
         """Appends the parallel loop."""
