@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
 import resource
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from vacc_deploy.cli import app, console
 from vacc_deploy.cli.app import COMMANDS, main
@@ -90,6 +94,44 @@ def test_help_of_every_command(name: str, capsys: pytest.CaptureFixture[str]) ->
     assert "--json" in output or name == "vsx"
 
 
+def test_help_of_every_command_imports_nothing_heavy() -> None:
+    calls = "; ".join(f"main([{name!r}, '-h'])" for name in COMMANDS)
+    loaded = _modules_after(f"from vacc_deploy.cli.app import main; {calls}")
+    assert not loaded.intersection({*_HEAVY, "numpy", "pydantic", "cv2"} - {"typer", "rich"})
+
+
+def _command(name: str) -> tuple[Any, Any]:
+    module = importlib.import_module(f"vacc_deploy.cli.{COMMANDS[name][0]}")
+    return module, get_command(module.app)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_page_fits_the_terminal_and_shows_every_flag(
+    name: str, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main([name, "-h"]) == 0
+    page, _, examples = capsys.readouterr().out.partition("Examples:\n")
+    assert all(len(line) <= width for line in page.splitlines())
+    for parameter in _command(name)[1].params:
+        if parameter.param_type_name == "option":
+            assert max(parameter.opts, key=len).replace("-", "_") in page.replace("-", "_")
+            assert parameter.help or parameter.name == "help"
+    assert examples.strip()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_use_flags_that_exist(name: str) -> None:
+    module, command = _command(name)
+    for line in module.EXAMPLES:
+        words = shlex.split(line, comments=True)
+        assert words[:2] == ["vdeploy", name]
+        arguments = getattr(module, "rewrite_arguments", list)(words[2:])
+        with command.make_context(name, arguments) as context:
+            assert context.params
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_wrong_flag_is_an_ordinary_error(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--no-such-flag"]) == 1
@@ -121,6 +163,25 @@ def test_nothing_is_taken_for_markup(text: str, capsys: pytest.CaptureFixture[st
 def test_wide_tables_are_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
     console.print_table(("a", "b"), [("x" * 300, "y" * 300)])
     assert "x" * 300 in capsys.readouterr().out
+
+
+def test_columns_of_numbers_align_right_and_words_left(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_table(
+        ("layer", "dB", "share", "shape", "why"),
+        [("a", 7, "1.5 %", "1×3", "reads the picture"), ("long", "-12.25", "", "1×64×8", "")],
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        "layer      dB  share   shape  why",
+        "a           7  1.5 %     1×3  reads the picture",
+        "long   -12.25         1×64×8",
+    ]
+
+
+def test_a_log_file_gets_no_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.progress_bar("working", 3) as advance:
+        advance()
+        advance(2, "almost")
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)

@@ -13,6 +13,8 @@ from vacc_deploy.data import apply_process_ops
 from vacc_deploy.data.color import luma
 from vacc_deploy.evaluate import get_protocol
 from vacc_deploy.evaluate.pairing import Pair
+from vacc_deploy.processing import Preprocess
+from vacc_deploy.runtime.pictures import network_picture, vdsp_op_of
 from vacc_deploy.runtime.vdsp import Image, ImageFormat, VdspOp
 from vacc_deploy.safe_io import write_image
 
@@ -62,3 +64,13 @@ def test_the_same_picture_gives_the_same_input(name: str, tmp_path: Path) -> Non
 
     np.testing.assert_array_equal(evaluated.astype(np.float16)[0], streamed)
     np.testing.assert_array_equal(evaluated, calibrated)
+
+
+def test_the_generic_protocol_feeds_what_a_recipes_run_stream_feeds(tmp_path: Path) -> None:
+    """With a mean and std that fp16 cannot hold, which the card stores in fp16."""
+    write_image(tmp_path / "lr.png", RGB)
+    recipe = Preprocess(size=(48, 64), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    pair = Pair("x", tmp_path / "lr.png", tmp_path / "lr.png")
+    evaluated = get_protocol("rgb", recipe).load(pair, (48, 64)).network_input
+    streamed = vdsp_op_of(recipe).run(network_picture(RGB, luma_only=False), input_shape=(1, 3, 48, 64))
+    np.testing.assert_array_equal(evaluated.astype(np.float16)[0], streamed)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vacc_deploy.cli.vsx import rewrite_arguments
-from vacc_deploy.safe_io import read_npz, write_image, write_npz, write_text_atomic
+from vacc_deploy.evaluate import evaluate, get_protocol
+from vacc_deploy.evaluate.model_function import ArtifactFunction
+from vacc_deploy.safe_io import read_image, read_npz, write_image, write_npz, write_text_atomic
 
 # What every super-resolution script of the zoo does, reduced to its calls.
 ZOO_SCRIPT = """
@@ -59,12 +62,15 @@ np.save(args.save, np.stack(results))
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two pictures of different sizes, their npz files with a datalist, and a vdsp JSON."""
+    """Two pictures of different sizes, the same as ground truth and as npz files, and a vdsp JSON."""
     folder = tmp_path_factory.mktemp("inputs")
+    for name in ("pictures", "truth"):
+        (folder / name).mkdir()
     random = np.random.default_rng(0)
     for name, size in {"a": (20, 30), "b": (16, 24)}.items():
         picture = random.integers(0, 256, (*size, 3), np.uint8)
-        write_image(folder / f"{name}.png", picture)
+        write_image(folder / "pictures" / f"{name}.png", picture)
+        write_image(folder / "truth" / f"{name}.png", picture)
         write_npz(folder / f"{name}.npz", {"input_0": picture.transpose(2, 0, 1)})
     write_text_atomic(folder / "list.txt", f"{folder}/a.npz\n{folder}/b.npz\n")
     config = {"NormaType": "DIV255", "ResizeType": "BILINEAR_CV", "ColorCvtCode": "NO_CHANGE"}
@@ -82,11 +88,13 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def zoo_arguments(artifact: Path, inputs: Path, save: Path) -> list[str | Path]:
     return [
         "--model_prefix_path", artifact, "--vdsp_params_info", inputs / "vdsp.json", "--device", "0",
-        "--save", save, inputs / "a.png", inputs / "b.png",
+        "--save", save, inputs / "pictures" / "a.png", inputs / "pictures" / "b.png",
     ]  # fmt: skip
 
 
-def test_script_run_and_bench_write_the_same_bytes(tiny_artifact: Path, inputs: Path, tmp_path: Path) -> None:
+def test_script_run_bench_and_eval_see_the_same_bytes(
+    tiny_artifact: Path, inputs: Path, tmp_path: Path
+) -> None:
     script = tmp_path / "script.py"
     script.write_text(ZOO_SCRIPT.replace("{ending}", GOOD_ENDING))
     vdeploy = ["-m", "vacc_deploy.cli.app"]
@@ -95,16 +103,25 @@ def test_script_run_and_bench_write_the_same_bytes(tiny_artifact: Path, inputs: 
         run(*vdeploy, "vsx", script, *zoo_arguments(tiny_artifact, inputs, tmp_path / "cli.npy")),
         run(
             *vdeploy, "run", tiny_artifact, "--vdsp_params", inputs / "vdsp.json", "--npz",
-            "-o", tmp_path / "run", "--input", inputs / "a.png", inputs / "b.png",
+            "-o", tmp_path / "run", "--input", inputs / "pictures",
+        ),
+        run(
+            *vdeploy, "run", tiny_artifact, "--vdsp_params", inputs / "vdsp.json",
+            "-o", tmp_path / "run_pictures", "--input", inputs / "pictures",
         ),
         run(
             *vdeploy, "bench", "-m", tiny_artifact, "--vdsp_params", inputs / "vdsp.json", "-i", "1",
             "p", "1", "--datalist", inputs / "list.txt", "--path_output", tmp_path / "bench",
         ),
+        run(
+            *vdeploy, "eval", tiny_artifact, "--lr", inputs / "pictures", "--hr", inputs / "truth",
+            "--save", tmp_path / "eval",
+        ),
     ]  # fmt: skip
     for stage in stages:
         assert stage.returncode == 0, stage.stderr
         assert "not the card" in stage.stdout + stage.stderr
+    evaluated = _outputs_of_evaluation(tiny_artifact, inputs)
     assert "stream closed" in stages[0].stdout
     seen = np.load(tmp_path / "vsx.npy")
     assert seen.shape == (2, 1, 3, 16, 24)
@@ -116,6 +133,24 @@ def test_script_run_and_bench_write_the_same_bytes(tiny_artifact: Path, inputs: 
         by_bench = read_npz(tmp_path / "bench" / f"output_{index:06d}.npz")
         assert {key: array.tobytes() for key, array in by_run.items()} == expected
         assert {key: array.tobytes() for key, array in by_bench.items()} == expected
+        assert {"output_0": evaluated[index]} == expected
+        by_eval = read_image(tmp_path / "eval" / f"{name}.png")
+        assert np.array_equal(by_eval, read_image(tmp_path / "run_pictures" / f"{name}.png"))
+
+
+def _outputs_of_evaluation(prefix: Path, inputs: Path) -> list[bytes]:
+    """What `evaluate` gets from the artifact, picture by picture, before it scores anything."""
+    model = ArtifactFunction(prefix)
+    seen: list[bytes] = []
+
+    def recording(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        outputs = model(arrays)
+        seen.append(outputs[0].tobytes())
+        return outputs
+
+    recording.input_shape = model.input_shape  # type: ignore[attr-defined]
+    evaluate(recording, get_protocol("rgb"), inputs / "pictures", inputs / "truth")
+    return seen
 
 
 ENDINGS: dict[str, tuple[str, int, str]] = {

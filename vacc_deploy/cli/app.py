@@ -51,10 +51,14 @@ def help_text() -> str:
         [
             f"vdeploy {__version__}: compile networks for VACC cards and run the artifacts on this CPU.",
             "",
-            "Usage: vdeploy [--debug] COMMAND [ARGS]...    (vdeploy COMMAND --help for its flags)",
+            "Usage: vdeploy COMMAND [ARGS]...    (vdeploy COMMAND --help for its flags and examples)",
             "",
             "Commands:",
             *lines,
+            "",
+            "Every command prints its results on stdout, with --json as one JSON document, and all else on",
+            "stderr. Exit codes: 0 ok, 1 your input, 2 a gate was missed, 3 an internal error.",
+            "--debug adds the traceback to an error; vdeploy --version tells the version.",
         ]
     )
 
@@ -62,8 +66,8 @@ def help_text() -> str:
 def run_command(name: str, arguments: Sequence[str]) -> int:
     """Run one sub-command and return its exit code; a `VdeployError` passes through.
 
-    A command's module offers `app`, a typer application with one command, and may offer
-    `rewrite_arguments` for spellings that typer cannot express.
+    A command's module offers `app`, a typer application with one command, and `EXAMPLES` for its help page;
+    it may offer `rewrite_arguments` for spellings that typer cannot express.
 
     Raises:
         ConfigError: A flag or argument is wrong.
@@ -74,9 +78,12 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     module = importlib.import_module(f"vacc_deploy.cli.{COMMANDS[name][0]}")
     if hasattr(module, "rewrite_arguments"):
         arguments = module.rewrite_arguments(list(arguments))
-    # Rich would take words in [brackets] for markup and drop them from help texts.
-    module.app.rich_markup_mode = None
     command = get_command(module.app)
+    if _asks_for_help(arguments):
+        from vacc_deploy.cli.help import help_page
+
+        print(help_page(name, command, module.EXAMPLES))
+        return 0
     usage_error: type[Exception] = typer.BadParameter.__mro__[1]  # UsageError
     try:
         # Not `command(…)`, which turns errors, interrupts and closed pipes into texts and codes of its own.
@@ -94,6 +101,11 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
+
+
+def _asks_for_help(arguments: Sequence[str]) -> bool:
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "-h" in own or "--help" in own
 
 
 def main(argv: Sequence[str] | None = None) -> int:

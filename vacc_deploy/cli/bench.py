@@ -8,11 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from vacc_deploy.cli.console import print_json, print_note
+from vacc_deploy.cli.console import emulation_facts, emulation_notice, print_json, print_note
 from vacc_deploy.cli.vamp_arguments import join_shape, parse_numbers, parse_shapes, repair_stray_flags
-from vacc_deploy.cpu import cpu_name
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+EXAMPLES = (
+    "vdeploy bench -s 3,512,512  # the newest artifact",
+    "vdeploy bench -m deploy_weights/net/mod --vdsp_params vdsp_params.json -i 2 -p 1 -b 1 -s [3,512,512]",
+    "vdeploy bench -m deploy_weights/net/mod --vdsp_params vdsp_params.json --datalist npz/datalist.txt "
+    "--path_output out/",
+)
 
 _DEFAULT_SECONDS = 5.0
 
@@ -30,64 +36,111 @@ def bench(
     model: Annotated[
         Path | None,
         typer.Option(
-            "-m", "--model", "--model_prefix", help="Artifact; default: the newest in ./deploy_weights."
+            "-m",
+            "--model",
+            "--model_prefix",
+            metavar="PREFIX",
+            help="Artifact; default: the newest in ./deploy_weights.",
         ),
     ] = None,
     vdsp_params: Annotated[
         Path | None,
-        typer.Option("--vdsp_params", "--vdsp-params", help="vdsp JSON: feed pictures instead of tensors."),
+        typer.Option(
+            "--vdsp_params",
+            "--vdsp-params",
+            metavar="FILE",
+            help="vdsp JSON: feed pictures instead of tensors.",
+        ),
     ] = None,
-    instance: Annotated[int, typer.Option("-i", "--instance", help="Instances (streams) per process.")] = 1,
-    processes: Annotated[int, typer.Option("-p", "--processes", help="Processes.")] = 1,
+    instance: Annotated[
+        int, typer.Option("-i", "--instance", metavar="N", help="Instances (streams) per process.")
+    ] = 1,
+    processes: Annotated[int, typer.Option("-p", "--processes", metavar="N", help="Processes.")] = 1,
     batch_size: Annotated[
-        int, typer.Option("-b", "--batch_size", "--batch-size", help="Items per request.")
+        int, typer.Option("-b", "--batch_size", "--batch-size", metavar="N", help="Items per request.")
     ] = 1,
     shape: Annotated[
         str | None,
-        typer.Option("-s", "--shape", help="Input shape C,H,W; [[1,512],…] for several inputs."),
+        typer.Option(
+            "-s", "--shape", metavar="SHAPE", help="Input shape C,H,W; [[1,512],…] for several inputs."
+        ),
     ] = None,
     datalist: Annotated[
-        Path | None, typer.Option("--datalist", help="Text file with one npz path per line: real data.")
+        Path | None,
+        typer.Option("--datalist", metavar="FILE", help="Text file with one npz path per line: real data."),
     ] = None,
     path_output: Annotated[
         Path | None,
-        typer.Option("--path_output", "--path-output", help="Write output_%06d.npz per datalist entry here."),
+        typer.Option(
+            "--path_output",
+            "--path-output",
+            metavar="DIR",
+            help="Write output_%06d.npz per datalist entry here.",
+        ),
     ] = None,
     iterations: Annotated[
         int | None,
-        typer.Option("--iterations", help="Requests over all instances; 0: until the datalist or -t ends."),
+        typer.Option(
+            "--iterations", metavar="N", help="Requests over all instances; 0: until the datalist or -t ends."
+        ),
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option("-t", "--time", help="Seconds to measure; default: 5, or the whole datalist."),
+        typer.Option(
+            "-t", "--time", metavar="SECONDS", help="Seconds to measure; default: 5, or the whole datalist."
+        ),
     ] = None,
-    mode: Annotated[str, typer.Option("--mode", help="throughput, latency, or both.")] = "throughput",
+    mode: Annotated[
+        str, typer.Option("--mode", metavar="MODE", help="throughput, latency, or both.")
+    ] = "throughput",
     forward_mode: Annotated[
         int,
-        typer.Option("--forward_mode", "--forward-mode", help="1: synchronous, the same as --mode latency."),
+        typer.Option(
+            "--forward_mode",
+            "--forward-mode",
+            metavar="0|1",
+            help="1: synchronous, the same as --mode latency.",
+        ),
     ] = 0,
     queue_size: Annotated[
         int,
-        typer.Option("--queue_size", "--queue-size", help="Waiting requests per instance; 0: latency mode."),
+        typer.Option(
+            "--queue_size",
+            "--queue-size",
+            metavar="N",
+            help="Waiting requests per instance; 0: latency mode.",
+        ),
     ] = 1,
     percentiles: Annotated[
-        str, typer.Option("--percentiles", help="Latency percentiles.")
+        str, typer.Option("--percentiles", metavar="LIST", help="Latency percentiles.")
     ] = "[50, 90, 95, 99]",
     warmup: Annotated[
-        int, typer.Option("--warmup", help="Requests per instance before the clock starts.")
+        int, typer.Option("--warmup", metavar="N", help="Requests per instance before the clock starts.")
     ] = 2,
     threads: Annotated[
-        int | None, typer.Option("--threads", help="CPU threads per instance; default: the cores shared out.")
+        int | None,
+        typer.Option(
+            "--threads", metavar="N", help="CPU threads per instance; default: the cores shared out."
+        ),
     ] = None,
     device: Annotated[
         str,
         typer.Option(
-            "-d", "--device", "--device_id", "--device_ids", help="Device ids; no effect in emulation."
+            "-d",
+            "--device",
+            "--device_id",
+            "--device_ids",
+            metavar="IDS",
+            help="Device ids; no effect in emulation.",
         ),
     ] = "0",
-    hwconfig: Annotated[str, typer.Option("--hwconfig", "--hw_config", help="No effect in emulation.")] = "",
-    backend: Annotated[str, typer.Option("--backend", help="No effect in emulation.")] = "",
-    input_host: Annotated[int, typer.Option("--input_host", help="No effect in emulation.")] = 1,
+    hwconfig: Annotated[
+        str, typer.Option("--hwconfig", "--hw_config", metavar="FILE", help="No effect in emulation.")
+    ] = "",
+    backend: Annotated[str, typer.Option("--backend", metavar="NAME", help="No effect in emulation.")] = "",
+    input_host: Annotated[
+        int, typer.Option("--input_host", metavar="0|1", help="No effect in emulation.")
+    ] = 1,
     json: Annotated[bool, typer.Option("--json", help="Results as JSON.")] = False,
 ) -> None:
     """Measure throughput and latency of an artifact on this CPU. This is emulation, not the card."""
@@ -131,7 +184,7 @@ def bench(
     if json:
         print_json({**_what(manifest, settings), "profiles": [profile.to_json() for profile in profiles]})
         return
-    print(f"emulation on this CPU ({cpu_name()}), not the card")
+    print(emulation_notice())
     shapes = ", ".join("x".join(map(str, spec.shape)) for spec in manifest.inputs)
     feed = f"input through {vdsp_params}" if vdsp_params else "tensors, no pre-processing"
     threads_each = settings.threads_per_instance
@@ -144,8 +197,7 @@ def bench(
 
 def _what(manifest: Any, settings: Any) -> dict[str, Any]:
     return {
-        "emulation": "CPU, not the card",
-        "cpu": cpu_name(),
+        **emulation_facts(),
         "artifact": str(settings.prefix),
         "dtype": manifest.dtype,
         "input_shapes": [list(spec.shape) for spec in manifest.inputs],

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+EXAMPLES = (
+    "vdeploy check build.yaml vdsp_params.json  # lint both, and compare their pre-processing",
+    "vdeploy check --compare model_zoo/         # hundreds of files, a line each",
+    "vdeploy check model.onnx                   # will it compile?",
+)
+
 _MANY = 10  # from here on each file gets one line
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "error  "}
 _INDENT = " " * 9  # to below the file's name
@@ -34,7 +40,8 @@ def check(
         ),
     ] = None,
     image: Annotated[
-        list[Path] | None, typer.Option(help="A picture to compare on instead of the samples; repeatable.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A picture to compare on instead of the samples; repeatable."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
     verbose: Annotated[

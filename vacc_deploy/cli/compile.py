@@ -15,50 +15,91 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+EXAMPLES = (
+    "vdeploy compile official_vdsr --dtype int8 --checkpoint exported/vdsr.onnx --dataset pictures/",
+    "vdeploy compile build.yaml -o deploy_weights --max-drop 0.02 --time-limit 10m",
+    "vdeploy compile model.onnx --dtype fp16",
+)
+
 
 @app.command()
 def compile_(
     config: Annotated[
-        str, typer.Argument(help="Build YAML, a shipped one's name, or an ONNX or TorchScript file.")
+        str,
+        typer.Argument(
+            metavar="CONFIG", help="Build YAML, a shipped one's name, or an ONNX or TorchScript file."
+        ),
     ],
-    dtype: Annotated[str | None, typer.Option(help="fp16 or int8.")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="ONNX or TorchScript file.")] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DTYPE", help="fp16 or int8; default: the file's, as for whatever flag is left out."
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="ONNX or TorchScript file to compile instead.")
+    ] = None,
     dataset: Annotated[
-        Path | None, typer.Option(help="Calibration pictures: folder, npz folder, datalist.")
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Calibration data instead: a folder of pictures or npz files, or a datalist."
+        ),
     ] = None,
     calibrate_mode: Annotated[
         str | None,
-        typer.Option(help="max, percentile, kl_divergence or mse, exactly; default: best per tensor."),
+        typer.Option(
+            metavar="MODE", help="max, percentile, kl_divergence or mse, exactly; default: best per tensor."
+        ),
     ] = None,
     scheme: Annotated[
-        str | None, typer.Option(help="symmetric (the card's) or asymmetric activations.")
+        str | None, typer.Option(metavar="SCHEME", help="symmetric (the card's) or asymmetric activations.")
     ] = None,
     target: Annotated[
-        str, typer.Option(help="native, sapphirerapids, x86-64-v4, x86-64-v3 or generic.")
+        str, typer.Option(metavar="TARGET", help="native, sapphirerapids, x86-64-v4, x86-64-v3 or generic.")
     ] = "native",
-    name: Annotated[str | None, typer.Option(help="Name of the artifact.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name of the artifact; default: the file's, with int8 and fp16 exchanged as --dtype says.",
+        ),
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Workspace folder; the artifact is DIR/NAME/mod.*")
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Workspace folder; the artifact is DIR/NAME/mod.*"
+        ),
     ] = None,
     recipe_exact: Annotated[
         bool, typer.Option("--recipe-exact", help="Quantise precisely as the YAML says, nothing more.")
     ] = False,
     table: Annotated[
-        Path | None, typer.Option(help="Compile from this calibration.json instead of calibrating.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Compile from this calibration.json instead of calibrating."),
     ] = None,
     max_drop: Annotated[
         float | None,
-        typer.Option("--max-drop", help="Search each layer's precision until int8 loses less, dB."),
+        typer.Option(
+            "--max-drop", metavar="DB", help="Search each layer's precision until int8 loses less, dB."
+        ),
     ] = None,
     time_limit: Annotated[
-        str | None, typer.Option("--time-limit", help="End the search after 90s, 10m or 1h; keeps the best.")
+        str | None,
+        typer.Option(
+            "--time-limit", metavar="TIME", help="End the search after 90s, 10m or 1h; keeps the best."
+        ),
     ] = None,
     lr: Annotated[
-        Path | None, typer.Option("--lr", help="Pictures to score --max-drop on, by the recipe's protocol.")
+        Path | None,
+        typer.Option(
+            "--lr", metavar="DIR", help="Pictures to score --max-drop on, by the recipe's protocol."
+        ),
     ] = None,
     hr: Annotated[
         Path | None,
-        typer.Option("--hr", help="Their ground truth; without it, fidelity on calibration pictures."),
+        typer.Option(
+            "--hr", metavar="DIR", help="Their ground truth; without it, fidelity on calibration pictures."
+        ),
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail where calibration data look wrong, instead of warning.")

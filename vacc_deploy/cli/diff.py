@@ -14,23 +14,42 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+EXAMPLES = (
+    "vdeploy diff deploy_weights/net/mod --reference exported/vdsr.onnx --input lr/",
+    "vdeploy diff deploy_weights/net/mod  # against the stored float outputs",
+)
+
 
 @app.command()
 def diff(
     prefix: Annotated[Path, typer.Argument(help="The artifact's prefix, …/mod.")],
     reference: Annotated[
-        Path | None, typer.Option("--reference", help="The float model; without it, its stored test outputs.")
+        Path | None,
+        typer.Option(
+            "--reference", metavar="MODEL", help="The float model; without it, its stored test outputs."
+        ),
     ] = None,
     inputs: Annotated[
         Path | None,
-        typer.Option("--input", help="Pictures, npz files or a datalist; default: the test input."),
+        typer.Option(
+            "--input", metavar="PATH", help="Pictures, npz files or a datalist; default: the test input."
+        ),
     ] = None,
-    pictures: Annotated[int, typer.Option("--pictures", min=1, help="Use this many of them.")] = 3,
-    causes: Annotated[int, typer.Option("--causes", min=0, help="Try this many layers in fp16.")] = 5,
+    pictures: Annotated[
+        int, typer.Option("--pictures", min=1, metavar="N", help="Use this many of them.")
+    ] = 3,
+    causes: Annotated[
+        int, typer.Option("--causes", min=0, metavar="N", help="Try this many layers in fp16.")
+    ] = 5,
     psnr: Annotated[
-        float, typer.Option("--psnr", help="What the float model reaches on its task, dB; for the tolerance.")
+        float,
+        typer.Option(
+            "--psnr", metavar="DB", help="What the float model reaches on its task, dB; for the tolerance."
+        ),
     ] = 31.0,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Also write the layers as CSV.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Also write the layers as CSV.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Compare an artifact with its float model, layer by layer, worst first."""

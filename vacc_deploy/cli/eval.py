@@ -4,39 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
-from vacc_deploy.cli.console import print_fields, print_json, print_note, print_table, progress_bar
+from vacc_deploy.cli.console import (
+    emulation_facts,
+    emulation_notice,
+    print_fields,
+    print_json,
+    print_note,
+    print_table,
+    progress_bar,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 app = typer.Typer(add_completion=False)
+
+EXAMPLES = (
+    "vdeploy eval deploy_weights/net/mod --lr lr/ --hr hr/ --reference exported/vdsr.onnx",
+    "vdeploy eval deploy_weights/net/mod --lr lr/ --hr hr/ --reference vdsr.onnx --max-drop 0.1  # a gate",
+)
 
 
 @app.command(name="eval")
 def evaluate_command(
     prefix: Annotated[Path, typer.Argument(help="Artifact prefix (dir/mod), or a float ONNX file.")],
-    hr: Annotated[Path, typer.Option("--hr", help="Folder of ground-truth pictures.")],
+    hr: Annotated[Path, typer.Option("--hr", metavar="DIR", help="Folder of ground-truth pictures.")],
     lr: Annotated[
         Path | None,
-        typer.Option("--lr", help="Folder of low-resolution pictures; some protocols make them from --hr."),
+        typer.Option(
+            "--lr",
+            metavar="DIR",
+            help="Folder of low-resolution pictures; some protocols make them from --hr.",
+        ),
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option("--protocol", help="Protocol; default: the one of the model's recipe.")
+        str | None,
+        typer.Option("--protocol", metavar="NAME", help="Protocol; default: the one of the model's recipe."),
     ] = None,
     reference: Annotated[
         Path | None,
-        typer.Option("--reference", help="The float model (ONNX, or an artifact) to compare with."),
+        typer.Option(
+            "--reference", metavar="MODEL", help="The float model (ONNX, or an artifact) to compare with."
+        ),
     ] = None,
     max_drop: Annotated[
-        float | None, typer.Option("--max-drop", help="Fail (exit code 2) where the drop exceeds this, dB.")
+        float | None,
+        typer.Option("--max-drop", metavar="DB", help="Fail (exit code 2) where the drop exceeds this, dB."),
     ] = None,
     save: Annotated[
-        Path | None, typer.Option("--save", help="Write the output pictures here as PNG.")
+        Path | None, typer.Option("--save", metavar="DIR", help="Write the output pictures here as PNG.")
     ] = None,
-    threads: Annotated[int | None, typer.Option("--threads", help="CPU threads; default: all.")] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", help="CPU threads; default: all.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Score an artifact by PSNR and SSIM under its model's protocol."""
@@ -64,9 +89,12 @@ def evaluate_command(
         )
     for note in result.notes:
         print_note(f"note: {note}")
+    is_emulation = prefix.suffix.lower() != ".onnx"
     if as_json:
-        print_json(result.to_json())
+        print_json((emulation_facts() if is_emulation else {}) | result.to_json())
     else:
+        if is_emulation:
+            print(emulation_notice())
         _print(result)
     if max_drop is not None and result.drop_db is not None and result.drop_db > max_drop:
         raise GateError(f"the drop of {result.drop_db:.3f} dB exceeds --max-drop {max_drop:g} dB")
@@ -83,6 +111,8 @@ def _protocol(name: str | None, recipe: dict[str, Any]) -> Any:
 
 def _picture_writer(folder: Path) -> Callable[[str, NDArray[np.float32]], None]:
     """A function that writes one output picture as PNG, so that memory holds one at a time."""
+    import numpy as np
+
     from vacc_deploy.errors import FileError
     from vacc_deploy.evaluate.protocol import clip_round
     from vacc_deploy.safe_io import write_image

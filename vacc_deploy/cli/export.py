@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
+EXAMPLES = (
+    "vdeploy export vdsr --checkpoint model_epoch_50.pth --size 256 256",
+    "vdeploy export lesrcnn --variant x4 -o exported",
+    "vdeploy export ./my_model.py -c weights.safetensors",
+)
+
 _NO_CHECKPOINT = {
     "demo": "no --checkpoint: using the small demo weights that this project trained; for show, not for work",
     "seeded": "no --checkpoint: using SEEDED RANDOM weights; the files only serve to test the tool chain",
@@ -22,26 +28,32 @@ _NO_CHECKPOINT = {
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Argument(help="Recipe name (vdeploy models lists them) or ./my_model.py.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Recipe name (vdeploy models lists them) or ./my_model.py.")
+    ],
     checkpoint: Annotated[
         Optional[Path],  # noqa: UP045 - typer evaluates this on Python 3.10 too
-        typer.Option("--checkpoint", "-c", help="Weights: .safetensors, .pth, .pt or a pickled module."),
+        typer.Option(
+            "--checkpoint", "-c", metavar="FILE", help="Weights: .safetensors, .pth, .pt or a pickled module."
+        ),
     ] = None,
     variant: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Variant of the model, such as x4 or 512."),
+        typer.Option(metavar="NAME", help="Variant of the model, such as x4 or 512."),
     ] = None,
     norm: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="FSRNet: normalise by 'batch' or 'running' statistics."),
+        typer.Option(metavar="batch|running", help="FSRNet: normalise by 'batch' or 'running' statistics."),
     ] = None,
     size: Annotated[
         Optional[tuple[int, int]],  # noqa: UP045
         typer.Option(metavar="H W", help="Height and width of the input."),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the files.")] = Path("exported"),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the files.")
+    ] = Path("exported"),
     formats: Annotated[
-        str, typer.Option("--format", help="Comma-separated: onnx, torchscript.")
+        str, typer.Option("--format", metavar="FORMATS", help="Comma-separated: onnx, torchscript.")
     ] = "onnx,torchscript",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

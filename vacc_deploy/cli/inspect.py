@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
-from vacc_deploy.cli.console import print_fields, print_json, print_table
+from vacc_deploy.cli.console import emulation_notice, print_fields, print_json, print_table
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+EXAMPLES = (
+    "vdeploy inspect  # the newest artifact",
+    "vdeploy inspect deploy_weights/net/mod --profile",
+)
 
 
 @app.command()
@@ -90,6 +95,5 @@ def _print_profile(prefix: Path, *, as_json: bool) -> None:
         )
         for row in sorted(times, key=lambda row: -row.time_us)
     ]
-    print_table(
-        ("layer", "op", "engine", "µs", "%", "GOPS"), rows, title="one inference, emulated on this CPU"
-    )
+    print(f"{emulation_notice()}: one inference")
+    print_table(("layer", "op", "engine", "µs", "%", "GOPS"), rows)

@@ -10,6 +10,8 @@ from vacc_deploy.cli.console import print_json, print_note, print_table
 
 app = typer.Typer(add_completion=False)
 
+EXAMPLES = ("vdeploy models",)
+
 
 @app.command()
 def models(

@@ -12,30 +12,43 @@ from vacc_deploy.cli.console import print_fields, print_json, progress_bar
 
 app = typer.Typer(add_completion=False)
 
+EXAMPLES = (
+    "vdeploy npz pictures/ -o npz/                      # uint8 pictures, for bench --datalist",
+    "vdeploy npz pictures/ -o npz/ --config build.yaml  # finished float inputs, to calibrate on",
+)
+
 VAMP_KEY = "input_0"
 _T = TypeVar("_T")
 
 
 @app.command(name="npz")
 def npz(
-    images: Annotated[Path, typer.Argument(help="Folder of pictures.")],
+    images: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of pictures.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder for the npz files and datalist.txt.")
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the npz files and datalist.txt.")
     ],
     config: Annotated[
         Path | None,
-        typer.Option("--config", help="Build YAML: write finished float inputs through its process_ops."),
+        typer.Option(
+            "--config",
+            metavar="YAML",
+            help="Build YAML: write finished float inputs through its process_ops.",
+        ),
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option("--key", help="Array name; default: input_0, with --config the input's name."),
+        typer.Option(
+            "--key", metavar="NAME", help="Array name; default: input_0, with --config the input's name."
+        ),
     ] = None,
     luma: Annotated[
         bool, typer.Option("--luma", help="The Y plane three times, for 1-channel models.")
     ] = False,
-    suffix: Annotated[str | None, typer.Option("--suffix", help="Take files with this ending only.")] = None,
+    suffix: Annotated[
+        str | None, typer.Option("--suffix", metavar="ENDING", help="Take files with this ending only.")
+    ] = None,
     count: Annotated[
-        int | None, typer.Option("--count", help="Take the first N of the sorted files.")
+        int | None, typer.Option("--count", metavar="N", help="Take the first N of the sorted files.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

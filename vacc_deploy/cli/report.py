@@ -11,17 +11,23 @@ from vacc_deploy.cli.console import print_fields, print_json
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+EXAMPLES = (
+    "vdeploy report deploy_weights/net/mod --lr lr/ --hr hr/ --reference exported/vdsr.onnx -o report.html",
+)
+
 
 @app.command()
 def report(
     prefix: Annotated[Path | None, typer.Argument(help="The artifact's prefix; default: the newest.")] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")] = Path("report.html"),
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The file to write.")] = Path(
+        "report.html"
+    ),
     hr: Annotated[
-        Path | None, typer.Option("--hr", help="Ground-truth pictures, to score and to show.")
+        Path | None, typer.Option("--hr", metavar="DIR", help="Ground-truth pictures, to score and to show.")
     ] = None,
-    lr: Annotated[Path | None, typer.Option("--lr", help="Low-resolution pictures.")] = None,
+    lr: Annotated[Path | None, typer.Option("--lr", metavar="DIR", help="Low-resolution pictures.")] = None,
     reference: Annotated[
-        Path | None, typer.Option("--reference", help="The float model to compare with.")
+        Path | None, typer.Option("--reference", metavar="MODEL", help="The float model to compare with.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

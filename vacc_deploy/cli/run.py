@@ -7,11 +7,23 @@ from typing import Annotated
 
 import typer
 
-from vacc_deploy.cli.console import print_json, print_note, progress_bar
-from vacc_deploy.cpu import cpu_name
+from vacc_deploy.cli.console import (
+    counted,
+    emulation_facts,
+    emulation_notice,
+    print_json,
+    print_note,
+    progress_bar,
+)
 from vacc_deploy.errors import ConfigError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+EXAMPLES = (
+    "vdeploy run deploy_weights/net/mod --vdsp_params vdsp_params.json --input lr/ -o out/",
+    "vdeploy run deploy_weights/net/mod --input a.png b.png -o out/ --npz",
+    "vdeploy run build.yaml  # the whole dataset, as vamc run",
+)
 
 _YAML_SUFFIXES = (".yaml", ".yml")
 _MANY_VALUES = ("--input",)
@@ -36,25 +48,36 @@ def run(
     what: Annotated[Path, typer.Argument(metavar="PREFIX|CONFIG", help="Artifact prefix, or a build YAML.")],
     inputs: Annotated[
         list[Path] | None,
-        typer.Option("--input", help="Pictures or folders of pictures; several may follow."),
+        typer.Option("--input", metavar="PATHS", help="Pictures or folders of pictures; several may follow."),
     ] = None,
     vdsp_params: Annotated[
         Path | None,
         typer.Option(
-            "--vdsp_params", "--vdsp-params", help="vdsp JSON; default: what the model's recipe says."
+            "--vdsp_params",
+            "--vdsp-params",
+            metavar="FILE",
+            help="vdsp JSON; default: what the model's recipe says.",
         ),
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for the results.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results.")
+    ] = None,
     npz: Annotated[
         bool, typer.Option("--npz", help="Write raw outputs (output_0 …) instead of pictures.")
     ] = False,
     dataset: Annotated[
-        Path | None, typer.Option("--dataset", help="With a build YAML: other data than the file names.")
+        Path | None,
+        typer.Option("--dataset", metavar="PATH", help="With a build YAML: other data than the file names."),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option("-m", "--model", help="With a build YAML: another artifact than its own.")
+        Path | None,
+        typer.Option(
+            "-m", "--model", metavar="PREFIX", help="With a build YAML: another artifact than its own."
+        ),
     ] = None,
-    threads: Annotated[int | None, typer.Option("--threads", help="CPU threads; default: all.")] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", help="CPU threads; default: all.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="List inputs and results as JSON.")] = False,
 ) -> None:
     """Run an artifact on pictures, or a build YAML over its dataset. This is emulation, not the card."""
@@ -66,10 +89,10 @@ def run(
         rows = [
             {"input": str(file), "output": str(result)} for file, result in zip(files, results, strict=True)
         ]
-        print_json({"emulation": "CPU, not the card", "cpu": cpu_name(), "results": rows})
+        print_json({**emulation_facts(), "results": rows})
     else:
-        print(f"emulation on this CPU ({cpu_name()}), not the card")
-        print(f"{len(results)} results in {results[0].parent}")
+        print(emulation_notice())
+        print(f"{counted(len(results), 'result')} in {results[0].parent}")
 
 
 def _run_pictures(

@@ -12,6 +12,8 @@ from vacc_deploy.errors import ArtifactError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+EXAMPLES = ("vdeploy verify deploy_weights/net/mod",)
+
 
 @app.command()
 def verify(

@@ -13,6 +13,11 @@ from vacc_deploy.errors import VdeployError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+EXAMPLES = (
+    "vdeploy vsx vsx_inference.py --model_prefix_path deploy_weights/net/mod --device_id 0",
+    "vdeploy vsx --with my_operators.py script.py",
+)
+
 _OWN_FLAGS = ("--with",)
 
 
@@ -27,10 +32,14 @@ def rewrite_arguments(arguments: list[str]) -> list[str]:
 @app.command()
 def vsx(
     script: Annotated[Path, typer.Argument(help="The script.")],
-    arguments: Annotated[list[str] | None, typer.Argument(help="Its arguments, passed on untouched.")] = None,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="ARGS", help="Its arguments, passed on untouched.")
+    ] = None,
     preload: Annotated[
         list[Path] | None,
-        typer.Option("--with", help="Python file to run first; it registers custom operators."),
+        typer.Option(
+            "--with", metavar="FILE", help="Python file to run first; it registers custom operators."
+        ),
     ] = None,
 ) -> None:
     """Run a vaststreamx script unchanged on the emulated run stream. This is emulation, not the card."""

@@ -35,9 +35,9 @@ class Rgb(EvaluationProtocol):
             if len(numbers) not in (0, 1, values.shape[0]):
                 raise ConfigError(f"the recipe has {len(numbers)} means for {values.shape[0]} channels")
         if recipe.mean:
-            values = values - np.asarray(recipe.mean, np.float32).reshape(-1, 1, 1)
+            values = values - _stored(recipe.mean)
         if recipe.std:
-            values = values / np.asarray(recipe.std, np.float32).reshape(-1, 1, 1)
+            values = values / _stored(recipe.std)
         return Sample(np.ascontiguousarray(values[np.newaxis], np.float32), read_image(pair.hr))
 
     @property
@@ -57,6 +57,11 @@ class Rgb(EvaluationProtocol):
         if own.ndim == 2:
             target = luma(target)
         return Score(psnr(own, target), ssim_gaussian(own, target))
+
+
+def _stored(numbers: tuple[float, ...]) -> NDArray[np.float32]:
+    """Mean or std as the card stores it, in fp16, one per channel."""
+    return np.asarray(numbers, np.float16).astype(np.float32).reshape(-1, 1, 1)
 
 
 def _planes(rgb: NDArray[np.uint8], color: str) -> NDArray[np.uint8]:
