@@ -88,7 +88,7 @@ class GraphView:
         codes = codes_of(node, codes=node.inputs[0])
         if codes.constant is None:
             return None
-        scale = per_channel(codes.scale, codes.constant.ndim, codes.axis % codes.constant.ndim)
+        scale = per_channel(codes.scale, codes.constant.ndim, codes.axis)
         return dequantize(codes.constant, scale, codes.zero_point)
 
     def shape(self, value: ir.Value) -> tuple[int, ...]:
