@@ -11,9 +11,11 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from official_gpen import FILTERS, Filter, official_form
 from torch import nn
 from torch.nn import functional as F
 
+from vacc_deploy.export.gpen_network import Blur, ModulatedConv2d, Upsample
 from vacc_deploy.frontend import load_model
 from vacc_deploy.frontend.load import clean
 from vacc_deploy.frontend.static_modulation import match
@@ -22,65 +24,26 @@ from vacc_deploy.frontend.torchscript import convert_file
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 
 
-def upfirdn2d(x: torch.Tensor, kernel: torch.Tensor, up: int, pad: tuple[int, int]) -> torch.Tensor:
-    """Zeros between pixels, padding, filter: channels last, as the reference implementations have it."""
-    n, channels, height, width = x.shape
-    x = x.permute(0, 2, 3, 1).view(n, height, 1, width, 1, channels)
-    x = F.pad(x, [0, 0, 0, up - 1, 0, 0, 0, up - 1]).view(n, height * up, width * up, channels)
-    x = F.pad(x, [0, 0, *pad, *pad])
-    height, width = x.shape[1], x.shape[2]
-    x = x.permute(0, 3, 1, 2).reshape(n * channels, 1, height, width)
-    x = F.conv2d(x, kernel.flip(0, 1)[None, None])
-    return x.view(n, channels, x.shape[2], x.shape[3])
-
-
-class Modulated(nn.Module):
-    """One modulated convolution whose weight is computed for every style."""
-
-    def __init__(self, kernel: int, *, demodulate: bool, upsample: bool) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(1, 6, 8, kernel, kernel))
-        self.modulation = nn.Linear(5, 8)
-        self.demodulate, self.upsample, self.kernel = demodulate, upsample, kernel
-        line = torch.tensor([1.0, 3.0, 2.0, 1.0])  # not symmetric, so that a missing flip shows
-        self.register_buffer("blur", torch.outer(line, line) / 10)
-
-    def forward(self, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
-        batch, channels, height, width = x.shape
-        weight = 0.1 * self.weight * self.modulation(style).view(batch, 1, channels, 1, 1)
-        if self.demodulate:
-            factor = torch.rsqrt(weight.pow(2).sum([2, 3, 4]) + 1e-8)
-            weight = weight * factor.view(batch, 6, 1, 1, 1)
-        weight = weight.view(batch * 6, channels, self.kernel, self.kernel)
-        x = x.view(1, batch * channels, height, width)
-        if not self.upsample:
-            y = F.conv2d(x, weight, padding=self.kernel // 2, groups=batch)
-            return y.view(batch, 6, y.shape[2], y.shape[3])
-        weight = weight.view(batch, 6, channels, self.kernel, self.kernel).transpose(1, 2)
-        weight = weight.reshape(batch * channels, 6, self.kernel, self.kernel)
-        y = F.conv_transpose2d(x, weight, stride=2, groups=batch)
-        y = y.view(batch, 6, y.shape[2], y.shape[3])
-        return upfirdn2d(y, self.blur, 1, (1, 1))
-
-
 class Block(nn.Module):
-    """A style from the picture, a modulated convolution, and an enlarged shortcut."""
+    """A style from the picture, a modulated convolution as the authors write it, and an enlarged shortcut."""
 
-    def __init__(self, kernel: int, *, demodulate: bool, upsample: bool) -> None:
+    def __init__(self, kernel: int, upfirdn: Filter, *, demodulate: bool, upsample: bool) -> None:
         super().__init__()
         torch.manual_seed(4)
         self.first = nn.Conv2d(3, 8, 1)
-        self.style = nn.Linear(8, 5)
-        self.conv = Modulated(kernel, demodulate=demodulate, upsample=upsample)
-        line = torch.tensor([1.0, 3.0, 2.0, 1.0])
-        self.register_buffer("kernel", torch.outer(line, line) / 10)
+        self.style = nn.Linear(8, 512)
+        self.conv = ModulatedConv2d(8, 6, kernel, demodulate=demodulate, upsample=upsample)
+        self.enlarge = Upsample() if upsample else None
+        line = torch.tensor([1.0, 3.0, 2.0, 1.0])  # not symmetric, so that a missing flip shows
+        for module in self.modules():
+            if isinstance(module, Blur | Upsample):
+                module.kernel = torch.outer(line, line) / 10
+        official_form(self, upfirdn)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.first(x)
-        y = self.conv(x, self.style(x.mean((2, 3))))
-        if self.conv.upsample:
-            return y + upfirdn2d(x, self.kernel, 2, (2, 1))[:, :6]
-        return y
+        y: torch.Tensor = self.conv(x, self.style(x.mean((2, 3))))
+        return y if self.enlarge is None else y + self.enlarge(x)[:, :6]
 
 
 BLOCKS = {
@@ -90,10 +53,11 @@ BLOCKS = {
 }
 
 
+@pytest.mark.parametrize("filters", FILTERS)
 @pytest.mark.parametrize("form", ["torchscript", "dynamo"])
 @pytest.mark.parametrize("case", BLOCKS)
-def test_official_form_becomes_static(case: str, form: str, tmp_path: Path, run: Any) -> None:
-    network = Block(**BLOCKS[case]).eval().requires_grad_(False)
+def test_official_form_becomes_static(case: str, form: str, filters: str, tmp_path: Path, run: Any) -> None:
+    network = Block(**BLOCKS[case], upfirdn=FILTERS[filters])
     example = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 3, 6, 4)).astype(np.float32))
     if form == "torchscript":
         torch.jit.trace(network, example, check_trace=False).save(str(tmp_path / "net.pt"))

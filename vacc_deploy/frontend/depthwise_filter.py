@@ -1,7 +1,10 @@
 """Rewrites filters that treat channels as a batch (StyleGAN2's upfirdn2d) to depthwise convolutions.
 
-    before:  (1,C,H,W) → NHWC → [zeros between the pixels] → Pad → NCHW → (C,1,H,W) → Conv → (1,C,H',W')
+    before:  (1,C,H,W) → (B,H,W,c) → [zeros between the pixels] → Pad → (C,1,H,W) → Conv → (1,C,H',W')
     after:   Conv with one group per channel and the padding inside, or ConvTranspose for inserted zeros
+
+Padding happens with the channels last (B = 1, c = C, as GPEN's code has it) or with every channel as a
+picture of its own (B = C, c = 1, as most StyleGAN2 code has it).
 
 Inserting up−1 zeros after every pixel, padding by (before, after) and filtering with k is the transposed
 convolution with the reversed k, stride up, cropped by K−1−before at the start and K−up−after at the end.
@@ -73,6 +76,21 @@ def _skip_whole_slices(value: ir.Value | None) -> ir.Value | None:
     return value
 
 
+def _keeps_order(node: ir.Node) -> bool:
+    """Whether a node changes nothing but the shape; a Transpose does not if it moves only axes of size 1."""
+    if node.op_type == "Transpose":
+        sizes, order = _shape(node.inputs[0]), node.attributes.get_ints("perm") or ()
+        moved = [axis for axis in order if sizes and sizes[axis] > 1]
+        return moved == sorted(moved) and bool(order)
+    return node.op_type == "Reshape"
+
+
+def _before_reshapes(value: ir.Value | None) -> ir.Value | None:
+    while value is not None and (node := value.producer()) is not None and _keeps_order(node):
+        value = node.inputs[0]
+    return value
+
+
 def _transposed_from(value: ir.Value | None, order: tuple[int, ...]) -> ir.Value | None:
     node = _maker(value, "Transpose")
     if node is None or tuple(node.attributes.get_ints("perm") or ()) != order:
@@ -89,17 +107,34 @@ def _plain(conv: ir.Node) -> bool:
 
 
 def _inserted_zeros(value: ir.Value | None) -> tuple[ir.Value | None, int]:
-    """Match zeros inserted between the pixels of an NHWC value: what was there before, and the distance."""
+    """Match zeros inserted between the pixels of a (B, H, W, c) value.
+
+    Returns:
+        What was there before, the same elements in the same order but in any shape, and the distance.
+    """
     outer = _maker(value, "Reshape")
     pad = _maker(outer.inputs[0], "Pad") if outer is not None else None
-    inner = _maker(pad.inputs[0], "Reshape") if pad is not None else None
-    pads = _zero_pads(pad)
-    if inner is None or len(pads) != 12:
+    pads, spread = _zero_pads(pad), _shape(pad.inputs[0]) if pad is not None else ()
+    if pad is None or len(pads) != 12 or spread[2:5:2] != (1, 1):
         return value, 1
     up = pads[8] + 1
-    if pads != [0] * 8 + [up - 1, 0, up - 1, 0]:
+    made = (spread[0], spread[1] * up, spread[3] * up, spread[5])
+    if pads != [0] * 8 + [up - 1, 0, up - 1, 0] or _shape(value) != made:
         return value, 1
-    return inner.inputs[0], up
+    inner = _maker(pad.inputs[0], "Reshape")
+    return (inner.inputs[0], up) if inner is not None else (value, 1)
+
+
+def _result(conv: ir.Node, channels: int) -> ir.Node | None:
+    """The node that makes the result of `conv` (1, C, H', W') again, if nothing else reads it."""
+    wanted = (1, channels, *_shape(conv.outputs[0])[2:])
+    node = conv
+    while _shape(node.outputs[0]) != wanted:
+        uses = list(node.outputs[0].uses())
+        if len(uses) != 1 or not _keeps_order(uses[0].node) or node.outputs[0].is_graph_output():
+            return None
+        node = uses[0].node
+    return node if node is not conv else None
 
 
 def match(conv: ir.Node) -> Filter | None:
@@ -107,26 +142,26 @@ def match(conv: ir.Node) -> Filter | None:
     weight = conv.inputs[1].const_value if conv.op_type == "Conv" and conv.inputs[1] is not None else None
     if weight is None or tuple(weight.shape.numpy())[:2] != (1, 1) or not _plain(conv):
         return None
-    uses = list(conv.outputs[0].uses())
-    opening = _maker(conv.inputs[0], "Reshape")
-    if opening is None or len(uses) != 1 or uses[0].node.op_type != "Reshape":
+    stacked = _shape(conv.inputs[0])
+    result = _result(conv, stacked[0]) if len(stacked) == 4 else None
+    if result is None:
         return None
-    batch, stacked, result = opening.inputs[0], _shape(conv.inputs[0]), uses[0].node
-    shape, made = _shape(batch), _shape(result.outputs[0])
-    if batch is None or shape[:1] != (1,) or stacked != (shape[1], 1, *shape[2:]):
-        return None
-    if made != (1, shape[1], *_shape(conv.outputs[0])[2:]):
-        return None
+    channels = stacked[0]
     kernel = weight.numpy()[0, 0]
-    padded = _skip_whole_slices(_transposed_from(batch, _TO_NCHW))
-    pad = _maker(padded, "Pad")
+    opened = _skip_whole_slices(_before_reshapes(conv.inputs[0]))
+    channels_first = _skip_whole_slices(_transposed_from(opened, _TO_NCHW))
+    pad = _maker(opened if channels_first is None else channels_first, "Pad")
     pads = _zero_pads(pad)
     if pad is not None and len(pads) == 8 and min(pads) >= 0 and not any(pads[i] for i in (0, 3, 4, 7)):
-        inserted, up = _inserted_zeros(pad.inputs[0])
-        source = _transposed_from(inserted, _TO_NHWC)
-        if source is not None and _shape(source)[:2] == (1, shape[1]):
+        flat, (batch, height, width, last) = pad.inputs[0], _shape(pad.inputs[0])
+        inserted, up = _inserted_zeros(flat)
+        source = _transposed_from(inserted, _TO_NHWC) if batch == 1 else _before_reshapes(inserted)
+        wanted = (1, batch * last, height // up, width // up)
+        if source is not None and wanted[1] == channels and _shape(source) == wanted:
             return Filter(source, kernel, (pads[1], pads[2]), (pads[5], pads[6]), up, result)
-    return Filter(batch, kernel, (0, 0), (0, 0), 1, result)
+    if opened is not None and _shape(opened) == (1, channels, *stacked[2:]):
+        return Filter(opened, kernel, (0, 0), (0, 0), 1, result)
+    return None
 
 
 def _replacement(graph: ir.Graph, conv: ir.Node, found: Filter) -> ir.Node | None:

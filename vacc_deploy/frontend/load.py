@@ -9,9 +9,11 @@ import onnx
 import onnx_ir as ir
 
 from vacc_deploy.errors import FileError, ModelError
+from vacc_deploy.frontend.constant_index import constant_index
 from vacc_deploy.frontend.depthwise_filter import depthwise_filter
 from vacc_deploy.frontend.finite_weights import require_finite
 from vacc_deploy.frontend.fold_batchnorm import fold_batchnorm
+from vacc_deploy.frontend.row_bias import row_bias
 from vacc_deploy.frontend.simplify import normalise, simplify
 from vacc_deploy.frontend.static_modulation import static_modulation
 from vacc_deploy.frontend.static_shapes import set_input_shapes
@@ -43,10 +45,10 @@ def clean(
     model = simplify(model, where)
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     graph_model = normalise(model)
-    if static_modulation(graph_model) + depthwise_filter(graph_model):
+    if static_modulation(graph_model) + depthwise_filter(graph_model) + constant_index(graph_model, where):
         model = simplify(ir.serde.serialize_model(graph_model), where)
         graph_model = normalise(onnx.shape_inference.infer_shapes(model, data_prop=True))
-    if fold and fold_batchnorm(graph_model):
+    if row_bias(graph_model) + (fold_batchnorm(graph_model) if fold else 0):
         graph_model = normalise(ir.serde.serialize_model(graph_model))
     _require_static(graph_model, where)
     require_finite(graph_model, where)
