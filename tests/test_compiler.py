@@ -128,6 +128,20 @@ def test_an_unknown_operator_is_an_error_with_its_node(tmp_path: Path) -> None:
     assert not list((tmp_path / "deploy").rglob("mod.*"))
 
 
+def test_a_batch_of_several_pictures_is_refused_in_words(tmp_path: Path) -> None:
+    shape = [2, 3, 8, 8]
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Relu", ["x"], ["y"], name="relu")],
+        "pair",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, shape)],
+    )
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=9), tmp_path / "pair.onnx")
+    with pytest.raises(ModelError, match="batch size 1"):
+        compile_model(resolve_build(str(tmp_path / "pair.onnx")), CompileOptions(output=tmp_path))
+
+
 def test_paths_are_cut_from_the_configuration() -> None:
     config = {"a": "/home/me/x.onnx", "b": ["./near/y.npz", {"c": "/z/"}], "d": 3}
     assert without_folders(config) == {"a": "x.onnx", "b": ["./near/y.npz", {"c": "z"}], "d": 3}

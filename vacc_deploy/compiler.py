@@ -29,6 +29,7 @@ from vacc_deploy.data.sample_pictures import PLACEHOLDER, sample_pictures
 from vacc_deploy.errors import FileError, ModelError
 from vacc_deploy.frontend import load_model
 from vacc_deploy.frontend.extra_ops import append_softmax
+from vacc_deploy.frontend.static_shapes import require_batch_of_one
 from vacc_deploy.lowering.pipeline import Lowered, lower
 from vacc_deploy.lowering.target import Target, resolve_target
 from vacc_deploy.precision import PrecisionLimits, search_precisions
@@ -105,6 +106,7 @@ def compile_model(
 
     with clock.stage("frontend"):
         model = load_model(config.checkpoint, config.inputs or None)
+        require_batch_of_one(model, str(config.checkpoint))
         if config.extra_ops is not None and config.extra_ops.type == "softmax":
             append_softmax(model)
     recipe = _recipe(model, config.checkpoint)

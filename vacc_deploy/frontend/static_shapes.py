@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import onnx
+import onnx_ir as ir
 
 from vacc_deploy.errors import ErrorList, ModelError, VdeployError
 
@@ -88,3 +89,21 @@ def _check(
             hint="export the model at that size, or correct the shape in the build YAML",
         )
     return None
+
+
+def require_batch_of_one(model: ir.Model, where: str) -> None:
+    """Refuse a model whose inputs hold several pictures: artifacts take them one by one.
+
+    Raises:
+        ModelError: The first dimension of an input is not 1.
+    """
+    for value in model.graph.inputs:
+        shape = list(value.shape.numpy()) if value.shape is not None else []
+        if not shape or shape[0] != 1:
+            raise ModelError(
+                f"input '{value.name}' is {_text(shape)}, but an artifact is compiled for batch size 1",
+                where=where,
+                why="larger batches run picture by picture: results do not depend on the batch",
+                hint="export the model, or give frontend.shape, with 1 as the first dimension; "
+                "run and bench take any batch",
+            )
