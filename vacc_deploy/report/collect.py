@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,11 @@ class ReportData:
     score: EvalResult | None = None
     pictures: list[PictureRow] = field(default_factory=list)
 
+    @property
+    def largest_share(self) -> float:
+        """The slowest layer's share of the whole inference."""
+        return max(row.share for row in self.layers)
+
 
 def collect_report(
     prefix: Path, lr: Path | None = None, hr: Path | None = None, reference: Path | None = None
@@ -76,11 +82,16 @@ def collect_report(
         machine=cpu_name(),
         layers=rows,
         total_us=total,
-        thresholds=[{"name": name, **entry} for name, entry in table.items()],
+        thresholds=[{"name": name, **table[name]} for name in sorted(table, key=_numbers_by_value)],
     )
     if hr is not None:
         _add_scores(data, prefix, lr, hr, reference)
     return data
+
+
+def _numbers_by_value(name: str) -> list[tuple[int, str]]:
+    """A key that sorts ``Relu_2`` before ``Relu_10``."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _layer_rows(times: list[LayerTime]) -> tuple[list[LayerRow], float]:

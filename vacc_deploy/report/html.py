@@ -20,5 +20,5 @@ def render_report(data: ReportData) -> str:
 
 
 def _decimal(threshold: str) -> str:
-    """The decimal part of a calibration table's number, ``0x1.8p+0 (1.5)``."""
-    return threshold.partition("(")[2].rstrip(")") or threshold
+    """A calibration table's number, ``0x1.8p+0 (1.5)``, to five digits."""
+    return f"{float(threshold.partition('(')[2].rstrip(')') or threshold):.5g}"
