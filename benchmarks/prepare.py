@@ -135,5 +135,5 @@ def _lower(network: Network, dtype: str) -> None:
         recipe={},
         calibration={},
     )
-    write_artifact(network.folder / dtype, manifest, library, lowered.params, {})
+    write_artifact(network.folder / dtype, manifest, library, lowered.params)
     (network.folder / f"{dtype}.json").write_text(json.dumps(cost, indent=1))

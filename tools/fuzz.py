@@ -33,7 +33,7 @@ import onnx
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
-from vacc_deploy.artifact import Manifest, TensorSpec, read_artifact, write_artifact
+from vacc_deploy.artifact import Manifest, SelfTest, TensorSpec, read_artifact, write_artifact
 from vacc_deploy.config import load_build_config, load_vdsp_params
 from vacc_deploy.errors import VdeployError
 from vacc_deploy.quantize.table import CalibrationTable, LayerEntry, TensorEntry
@@ -296,7 +296,7 @@ def _artifact_seed(folder: Path) -> Path:
         },
     )
     weight = np.ones((3, 3), np.float16)
-    return write_artifact(folder / "seed", manifest, code, {"w": weight}, {"input_0": weight})
+    return write_artifact(folder / "seed", manifest, code, {"w": weight}, SelfTest((weight,)))
 
 
 def _read_build(path: Path) -> object:

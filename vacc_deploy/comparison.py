@@ -19,7 +19,6 @@ from vacc_deploy.config import build_config
 from vacc_deploy.cpu import cpu_count
 from vacc_deploy.data import open_dataset
 from vacc_deploy.errors import ConfigError
-from vacc_deploy.frontend import load_model
 from vacc_deploy.quantize.diff import Cause, LayerDiff, agreement, diff_layers, find_causes, tolerance_text
 from vacc_deploy.quantize.score import FidelityScore, psnr
 from vacc_deploy.quantize.table import CalibrationTable
@@ -81,6 +80,8 @@ def compare(
     Raises:
         VdeployError: The model is not the artifact's, or the inputs do not fit.
     """
+    from vacc_deploy.frontend import load_model  # loads torch, which only this function needs
+
     artifact = read_artifact(prefix)
     shapes = {spec.name: spec.shape for spec in artifact.manifest.inputs}
     model = load_model(reference, shapes)
@@ -108,17 +109,17 @@ def compare_stored(prefix: Path) -> list[dict[str, Any]]:
         ConfigError: The artifact stores none.
     """
     model = Model(prefix)
-    vectors = model.artifact.vectors()
-    if "float_0" not in vectors:
+    test = model.artifact.self_test()
+    if not test.float:
         raise ConfigError(
             "the artifact stores no float outputs",
             where=str(prefix),
             hint="name the float model: --reference",
         )
-    outputs = model.run([vectors[f"input_{index}"] for index in range(len(model.inputs))])
+    outputs = model.run(test.input)
     return [
-        {"name": spec.name, **asdict(agreement([vectors[f"float_{index}"]], [output]))}
-        for index, (spec, output) in enumerate(zip(model.outputs, outputs, strict=True))
+        {"name": spec.name, **asdict(agreement([expected], [output]))}
+        for spec, expected, output in zip(model.outputs, test.float, outputs, strict=True)
     ]
 
 
@@ -147,8 +148,8 @@ def _layers(
 def _feeds(artifact: Artifact, inputs: Path | None, pictures: int) -> list[Feed]:
     specs = artifact.manifest.inputs
     if inputs is None:
-        vectors = artifact.vectors()
-        return [{spec.name: vectors[f"input_{index}"].astype(np.float32) for index, spec in enumerate(specs)}]
+        stored = artifact.self_test().input
+        return [{spec.name: array.astype(np.float32) for spec, array in zip(specs, stored, strict=True)}]
     config = build_config(artifact.manifest.config, Positions(f"{artifact.prefix}.json"))
     dataset = open_dataset(config.dataset, {spec.name: spec.shape for spec in specs}, inputs)
     return list(islice(dataset, pictures))

@@ -14,14 +14,12 @@ from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.artifact import Manifest, TensorSpec, write_artifact
-from vacc_deploy.artifact.writer import Arrays, require_own_folder
+from vacc_deploy.artifact import Manifest, write_artifact
+from vacc_deploy.artifact.writer import require_own_folder
 from vacc_deploy.config import BuildConfig
-from vacc_deploy.cpu import cpu_count, cpu_features
+from vacc_deploy.cpu import cpu_count
 from vacc_deploy.data import open_dataset
 from vacc_deploy.data.dataset import Dataset
 from vacc_deploy.data.image_dataset import ImageDataset
@@ -37,13 +35,12 @@ from vacc_deploy.processing import Postprocess, Preprocess
 from vacc_deploy.quantize.calibrate import calibrate, memory_needed
 from vacc_deploy.quantize.guard_rails import raise_if_strict
 from vacc_deploy.quantize.layers import find_layers
-from vacc_deploy.quantize.observe import open_session
 from vacc_deploy.quantize.qdq import quantize
 from vacc_deploy.quantize.search import SearchResult
 from vacc_deploy.quantize.table import CalibrationTable
 from vacc_deploy.quantize.vendor_keys import settings_from_config, translate
-from vacc_deploy.runtime.model import Model
 from vacc_deploy.safe_io import parse_json, read_text, sha256_of
+from vacc_deploy.self_test import make_self_test
 from vacc_deploy.version import __version__
 
 Advance = Callable[..., None]
@@ -138,10 +135,10 @@ def compile_model(
             lowered = lower(final, target, library, why=_reasons(table))
         manifest = _manifest(config, target, recipe, lowered, table)
         with clock.stage("self-test"):
-            vectors = _vectors(Path(scratch) / "trial", manifest, library, lowered.params, model)
+            test = make_self_test(manifest, library, lowered.params, model, Path(scratch) / "trial")
         with clock.stage("write"):
             stage_files = _stage_files(table, final)
-            prefix = write_artifact(folder, manifest, library, lowered.params, vectors, stage_files)
+            prefix = write_artifact(folder, manifest, library, lowered.params, test, stage_files)
     journal.unlink(missing_ok=True)  # the answer is in the artifact now
     return CompileResult(prefix, manifest, clock.seconds, warnings, found)
 
@@ -277,38 +274,6 @@ def _recipe(model: ir.Model, checkpoint: Path) -> dict[str, Any]:
     if recipe.get("postprocess"):
         Postprocess.from_json(recipe["postprocess"])
     return recipe
-
-
-def _vectors(
-    folder: Path, manifest: Manifest, library: Path, params: Arrays, model: ir.Model
-) -> dict[str, npt.NDArray[Any]]:
-    """A test input, what the new code gives for it, and what the float model gives.
-
-    ``input_0``, ``output_0`` …, ``float_0`` …; no outputs of the code if this CPU cannot run it.
-    """
-    inputs = example_inputs(manifest.inputs)
-    vectors = {f"input_{index}": array for index, array in enumerate(inputs)}
-    session = open_session(model, cpu_count())
-    feed = {
-        spec.name: array.astype(np.float32) if array.dtype == np.float16 else array
-        for spec, array in zip(manifest.inputs, inputs, strict=True)
-    }
-    vectors |= {f"float_{index}": array for index, array in enumerate(session.run(None, feed))}
-    if set(manifest.requires) <= cpu_features():
-        compiled = Model(write_artifact(folder, manifest, library, params, {}))
-        vectors |= {f"output_{index}": array for index, array in enumerate(compiled.run(inputs))}
-    return vectors
-
-
-def example_inputs(specs: tuple[TensorSpec, ...]) -> list[npt.NDArray[Any]]:
-    """A reproducible picture-like input: gradients with seeded noise, 0…1, of each input's dtype."""
-    generator = np.random.Generator(np.random.PCG64(0))
-    arrays = []
-    for spec in specs:
-        ramp = np.linspace(0.0, 1.0, int(np.prod(spec.shape)), dtype=np.float64).reshape(spec.shape)
-        noise = generator.random(spec.shape)
-        arrays.append((0.5 * ramp + 0.5 * noise).astype(spec.dtype))
-    return arrays
 
 
 class _Clock:

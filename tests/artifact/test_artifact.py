@@ -14,6 +14,7 @@ from vacc_deploy.artifact import (
     FORMAT_VERSION,
     Layer,
     Manifest,
+    SelfTest,
     TensorSpec,
     find_newest,
     read_artifact,
@@ -59,9 +60,9 @@ def prefix(tmp_path: Path) -> Path:
     code = tmp_path / "code.so"
     code.write_bytes(b"not really code")
     params = {"a": np.arange(6, dtype=np.float32), "b": np.ones((2, 3), np.uint8)}
-    vectors = {"input_0": np.zeros((1, 2, 3, 4), np.float16)}
+    test = SelfTest((np.zeros((1, 2, 3, 4), np.float16),))
     stage_files = {"calibration.json": b"{}"}
-    return write_artifact(tmp_path / "deploy" / "net", a_manifest(), code, params, vectors, stage_files)
+    return write_artifact(tmp_path / "deploy" / "net", a_manifest(), code, params, test, stage_files)
 
 
 def test_what_was_written_is_read(prefix: Path) -> None:
@@ -69,7 +70,7 @@ def test_what_was_written_is_read(prefix: Path) -> None:
     assert artifact.manifest == a_manifest()
     b, a = artifact.params()
     assert (a.tolist(), a.dtype, b.shape, b.dtype) == (list(range(6)), np.float32, (2, 3), np.uint8)
-    assert artifact.vectors()["input_0"].shape == (1, 2, 3, 4)
+    assert artifact.self_test().input[0].shape == (1, 2, 3, 4)
     assert artifact.code.read_bytes() == b"not really code"
     assert (prefix.parent / "calibration.json").read_bytes() == b"{}"
     assert artifact.damaged_files() == []
@@ -153,7 +154,7 @@ def test_a_missing_file_is_named(prefix: Path, name: str) -> None:
 def test_a_swapped_file_is_named(prefix: Path, tmp_path: Path) -> None:
     code = tmp_path / "other.so"
     code.write_bytes(b"other code")
-    other = write_artifact(tmp_path / "other", a_manifest("other"), code, {"a": np.zeros(2)}, {})
+    other = write_artifact(tmp_path / "other", a_manifest("other"), code, {"a": np.zeros(2)})
     shutil.copyfile(other.with_suffix(".params"), prefix.with_suffix(".params"))
     artifact = read_artifact(prefix)
     assert artifact.damaged_files() == ["mod.params"]
@@ -175,7 +176,7 @@ def test_no_artifact_says_where(tmp_path: Path) -> None:
 
 def test_the_newest_artifact_is_found(prefix: Path, tmp_path: Path) -> None:
     code = tmp_path / "code.so"
-    newer = write_artifact(tmp_path / "deploy" / "deeper" / "newer", a_manifest("newer"), code, {}, {})
+    newer = write_artifact(tmp_path / "deploy" / "deeper" / "newer", a_manifest("newer"), code, {})
     os.utime(prefix.with_suffix(".json"), (1, 1))
     assert find_newest(tmp_path / "deploy") == newer
     os.utime(newer.with_suffix(".json"), (0, 0))
@@ -189,7 +190,26 @@ def test_nothing_to_find(tmp_path: Path) -> None:
 
 def test_the_same_artifact_twice_is_the_same_bytes(prefix: Path, tmp_path: Path) -> None:
     params = {"a": np.arange(6, dtype=np.float32), "b": np.ones((2, 3), np.uint8)}
-    vectors = {"input_0": np.zeros((1, 2, 3, 4), np.float16)}
-    again = write_artifact(tmp_path / "again", a_manifest(), tmp_path / "code.so", params, vectors)
+    test = SelfTest((np.zeros((1, 2, 3, 4), np.float16),))
+    again = write_artifact(tmp_path / "again", a_manifest(), tmp_path / "code.so", params, test)
     for name in (*FILES, "mod.sha256"):
         assert (again.parent / name).read_bytes() == (prefix.parent / name).read_bytes()
+
+
+def test_a_self_test_survives_its_file() -> None:
+    arrays = [np.full(2, index, np.float16) for index in range(12)]
+    test = SelfTest(tuple(arrays), tuple(arrays[:1]), tuple(arrays[3:5]))
+    again = SelfTest.from_arrays(test.to_arrays() | {"other": arrays[0]})
+    for kind in ("input", "output", "float"):
+        got, expected = getattr(again, kind), getattr(test, kind)
+        assert [array.tolist() for array in got] == [array.tolist() for array in expected]
+
+
+@pytest.mark.parametrize("kind", ["input", "output", "float"])
+def test_a_self_test_of_another_network_is_refused(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "code.so").write_bytes(b"x")
+    test = SelfTest(**{kind: (np.zeros(2, np.float16),) * 7})
+    params = {"a": np.zeros(2), "b": np.zeros(2)}
+    prefix = write_artifact(tmp_path / "net", a_manifest(), tmp_path / "code.so", params, test)
+    with pytest.raises(ArtifactError, match=f"has 7 {kind} arrays"):
+        read_artifact(prefix).self_test()

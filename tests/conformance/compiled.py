@@ -46,6 +46,6 @@ def compile_and_run(
         params=tuple(lowered.params),
         versions={},
     )
-    loaded = Model(write_artifact(folder / "case", manifest, library, lowered.params, {}))
+    loaded = Model(write_artifact(folder / "case", manifest, library, lowered.params))
     arrays = [np.asarray(feeds[spec.name]) for spec in loaded.inputs]
     return loaded._run_one(arrays)  # the whole batch at once: `run` would take it apart

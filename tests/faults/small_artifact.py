@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vacc_deploy.artifact import Manifest, TensorSpec, read_artifact, write_artifact
+from vacc_deploy.artifact import Manifest, SelfTest, TensorSpec, read_artifact, write_artifact
 
 FILES = ["calibration.json", "mod.json", "mod.params", "mod.sha256", "mod.so", "mod.vectors"]
 
@@ -31,7 +31,7 @@ def write_version(folder: Path, version: str) -> Path:
     )
     array = np.full(64, len(version), np.float32)
     stages = {"calibration.json": version.encode()}
-    return write_artifact(folder, manifest, code, {"w": array}, {"input_0": array}, stages)
+    return write_artifact(folder, manifest, code, {"w": array}, SelfTest((array,)), stages)
 
 
 def version_at(folder: Path) -> str:
@@ -41,6 +41,6 @@ def version_at(folder: Path) -> str:
     assert artifact.damaged_files() == []
     assert sorted(path.name for path in folder.iterdir()) == FILES
     assert artifact.code.read_text() == version
-    assert artifact.params()[0][0] == artifact.vectors()["input_0"][0] == len(version)
+    assert artifact.params()[0][0] == artifact.self_test().input[0][0] == len(version)
     assert (folder / "calibration.json").read_text() == version
     return version

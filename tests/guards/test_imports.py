@@ -22,7 +22,7 @@ _ORDER = """
     quantize artifact
     runtime
     lowering evaluate vsx
-    report check precision
+    report check precision self_test
     export
     bare_model
     build_files compiler

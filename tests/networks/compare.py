@@ -94,7 +94,7 @@ def load(model: ir.Model, target: Target, folder: Path, name: str, storage: str 
     library = folder / "code.so"
     lowered = lower(model, target, library, storage=storage)
     manifest = manifest_of(lowered, target, name)
-    return Model(write_artifact(folder / name, manifest, library, lowered.params, {}))
+    return Model(write_artifact(folder / name, manifest, library, lowered.params))
 
 
 def manifest_of(lowered: Lowered, target: Target, name: str) -> Manifest:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy.typing as npt
 
 from vacc_deploy.artifact.format import CODE, DIGESTS, MANIFEST, PARAMS, VECTORS, Manifest
+from vacc_deploy.artifact.self_test import SelfTest
 from vacc_deploy.errors import ArtifactError, FileError
 from vacc_deploy.safe_io import read_json, read_safetensors, read_text, sha256_of
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """An artifact's prefix and manifest; constants and vectors are read when asked for.
+    """An artifact's prefix and manifest; constants and the self-test are read when asked for.
 
     Attributes:
         prefix: ``…/mod``.
@@ -51,11 +52,29 @@ class Artifact:
             )
         return [arrays[name] for name in self.manifest.params]
 
-    def vectors(self) -> dict[str, npt.NDArray[Any]]:
-        """The stored test input (``input_0`` …) and its expected outputs (``output_0`` …)."""
-        arrays = read_safetensors(self._file(VECTORS))
+    def self_test(self) -> SelfTest:
+        """The stored test input and its expected outputs.
+
+        Raises:
+            ArtifactError: They are missing or another network's, or the artifact was replaced meanwhile.
+            FileError: The file is damaged.
+        """
+        path = self._file(VECTORS)
+        test = SelfTest.from_arrays(read_safetensors(path))
         self._require_unchanged()
-        return arrays
+        inputs, outputs = len(self.manifest.inputs), len(self.manifest.outputs)
+        for kind, arrays, count in (
+            ("input", test.input, inputs),
+            ("output", test.output, outputs),
+            ("float", test.float, outputs),
+        ):
+            if arrays and len(arrays) != count:
+                raise ArtifactError(
+                    f"the self-test has {len(arrays)} {kind} arrays, the network needs {count}",
+                    where=str(path),
+                    hint="compile the model again, or copy all files of the prefix together",
+                )
+        return test
 
     def damaged_files(self) -> list[str]:
         """Names of the files whose content is not what ``mod.sha256`` says.

@@ -12,10 +12,13 @@ from typing import Any
 import numpy.typing as npt
 
 from vacc_deploy.artifact.format import CODE, DIGESTS, MANIFEST, PARAMS, STAGE_FILES, VECTORS, Manifest
+from vacc_deploy.artifact.self_test import SelfTest
 from vacc_deploy.errors import ArtifactError
 from vacc_deploy.safe_io import staged_directory, write_safetensors
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+
+_NO_TEST = SelfTest()
 
 _OWN_FILES = frozenset(
     {*(f"mod{suffix}" for suffix in (CODE, MANIFEST, PARAMS, VECTORS, DIGESTS)), *STAGE_FILES}
@@ -27,7 +30,7 @@ def write_artifact(
     manifest: Manifest,
     code: Path,
     params: Arrays,
-    vectors: Arrays,
+    self_test: SelfTest = _NO_TEST,
     stage_files: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Write the files of an artifact into `folder` and return its prefix ``folder/mod``.
@@ -46,7 +49,7 @@ def write_artifact(
         text = json.dumps(manifest.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
         prefix.with_suffix(MANIFEST).write_text(text + "\n", encoding="utf-8")
         write_safetensors(prefix.with_suffix(PARAMS), dict(params))
-        write_safetensors(prefix.with_suffix(VECTORS), dict(vectors))
+        write_safetensors(prefix.with_suffix(VECTORS), self_test.to_arrays())
         lines = []
         for suffix in (CODE, MANIFEST, PARAMS, VECTORS):
             data = prefix.with_suffix(suffix).read_bytes()
