@@ -234,6 +234,20 @@ def test_exits(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     assert "Traceback" not in message
 
 
+def test_the_vendors_word_for_compile(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "gone.yaml"]) == 1
+    assert "no build configuration at gone.yaml" in capsys.readouterr().err
+
+
+def test_bench_reports_both_modes_under_their_names(
+    tiny_artifact: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "-m", str(tiny_artifact), "--iterations", "2", "--mode", "both"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2:4] == ["throughput:", "- number of instances: 1"]
+    assert lines[lines.index("latency:") + 1] == "- number of instances: 1"
+
+
 def test_a_closed_pipe_is_no_error(tiny_artifact: Path) -> None:
     command = f"{sys.executable} -m vacc_deploy.cli.app inspect --json {tiny_artifact} | head -c 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)

@@ -153,6 +153,22 @@ def _outputs_of_evaluation(prefix: Path, inputs: Path) -> list[bytes]:
     return seen
 
 
+@pytest.mark.parametrize(
+    "by", [["-m", "vacc_deploy.cli.app", "vsx"], ["-m", "vacc_deploy.vsx"]], ids=["vdeploy", "python"]
+)
+def test_a_scripts_mistakes_are_reported_as_by_python(by: list[str], tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import vaststreamx\nimport no_such_package_of_ours\n")
+    done = run(*by, script)
+    assert done.returncode == 1
+    assert "pip install no_such_package_of_ours" in done.stderr
+    assert "runpy" not in done.stderr, "the traceback begins in the script"
+    script.write_text("raise KeyboardInterrupt\n")
+    done = run(*by, script)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+
+
 ENDINGS: dict[str, tuple[str, int, str]] = {
     "a crash with a waiting reader": ("raise KeyError('no such picture')", 1, "no such picture"),
     "an exit code": ("stream.close_input(); sys.exit(7)", 7, "not the card"),

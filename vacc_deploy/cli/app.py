@@ -38,6 +38,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 
+# `vamc build`, as the vendor's older pages call it.
+_VENDORS_NAMES = {"build": "compile"}
+
 _INTERNAL_ERROR = 3
 _INTERRUPTED = 130  # 128 + the number of the signal, as shells count
 _TERMINATED = 143
@@ -123,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # any file name and any µ can be shown in any locale
             stream.reconfigure(errors="backslashreplace")
-    name, rest = arguments[0], arguments[1:]
+    name, rest = _VENDORS_NAMES.get(arguments[0], arguments[0]), arguments[1:]
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean '{close[0]}'?" if close else "vdeploy --help lists the commands"

@@ -190,6 +190,8 @@ def bench(
     threads_each = settings.threads_per_instance
     print(f"{prefix}: {manifest.dtype}, input {shapes}; {feed}; {threads_each} threads per instance")
     for profile in profiles:
+        if len(profiles) > 1:
+            print(f"{profile.mode}:")
         print(profile.to_text())
     if path_output:
         print(f"outputs in {path_output}/output_*.npz")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vacc_deploy.cli.console import print_json, print_note, print_table
+from vacc_deploy.cli.console import print_json, print_note, print_table, progress_bar
 
 app = typer.Typer(add_completion=False)
 
@@ -22,7 +22,11 @@ def models(
     from vacc_deploy.export.registry import shipped_recipes
 
     recipes = shipped_recipes()
-    costs = [measure(recipe) for recipe in recipes]
+    costs = []
+    with progress_bar("counting", len(recipes)) as advance:
+        for recipe in recipes:
+            costs.append(measure(recipe))
+            advance()
     if as_json:
         print_json(
             [

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from vacc_deploy.errors import VdeployError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -43,13 +39,6 @@ def vsx(
     ] = None,
 ) -> None:
     """Run a vaststreamx script unchanged on the emulated run stream. This is emulation, not the card."""
-    from vacc_deploy.vsx.script import run_script, traceback_of_script
+    from vacc_deploy.vsx.script import run_as_program
 
-    try:
-        run_script(script, arguments or [], preload or [])
-    except VdeployError:
-        raise
-    except Exception as error:
-        # The script's own mistake: Python's report of it, as without us.
-        traceback.print_exception(error.with_traceback(traceback_of_script(error, script)), file=sys.stderr)
-        raise typer.Exit(1) from None
+    raise typer.Exit(run_as_program(script, arguments or [], preload or []))

@@ -1,4 +1,4 @@
-"""``python -m vacc_deploy.vsx SCRIPT ARGS…``."""
+"""``python -m vacc_deploy.vsx SCRIPT ARGS…``: `vdeploy vsx` for those who start scripts with python."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 from vacc_deploy.errors import VdeployError
-from vacc_deploy.vsx.script import run_script
+from vacc_deploy.vsx.script import run_as_program
+
+_INTERRUPTED = 130  # 128 + the number of the signal, as shells count
 
 
 def main() -> int:
@@ -15,11 +17,12 @@ def main() -> int:
         print("usage: python -m vacc_deploy.vsx SCRIPT ARGS…", file=sys.stderr)
         return int(len(sys.argv) < 2)
     try:
-        run_script(Path(sys.argv[1]), sys.argv[2:])
+        return run_as_program(Path(sys.argv[1]), sys.argv[2:])
     except VdeployError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    return 0
+    except KeyboardInterrupt:
+        return _INTERRUPTED
 
 
 if __name__ == "__main__":

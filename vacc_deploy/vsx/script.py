@@ -6,6 +6,7 @@ import os
 import runpy
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -46,7 +47,26 @@ def run_script(script: Path, arguments: Sequence[str] = (), preload: Sequence[Pa
     runpy.run_path(str(script), run_name="__main__")
 
 
-def traceback_of_script(error: BaseException, script: Path) -> TracebackType | None:
+def run_as_program(script: Path, arguments: Sequence[str] = (), preload: Sequence[Path] = ()) -> int:
+    """`run_script` with Python's own report of the script's mistakes; returns the exit code.
+
+    Raises:
+        VdeployError: The emulation refuses something; its message needs no traceback.
+        SystemExit: The script said so.
+    """
+    try:
+        run_script(script, arguments, preload)
+    except VdeployError:
+        raise
+    except Exception as error:
+        traceback.print_exception(error.with_traceback(_traceback_of_script(error, script)), file=sys.stderr)
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            print(f"next: the script needs a package: pip install {error.name}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _traceback_of_script(error: BaseException, script: Path) -> TracebackType | None:
     """The part of a traceback that a user can act on: from the script's first line on."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename != str(script):
