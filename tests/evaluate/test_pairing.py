@@ -65,6 +65,16 @@ def test_one_folder_with_every_scale(tmp_path: Path) -> None:
     assert [p.hr.name for p in list_ground_truth(both)] == ["a_GT.bmp"]
 
 
+@pytest.mark.parametrize(
+    ("lr", "hr"),
+    [("a.png", "a_scale_4.png"), ("a_GT.png", "a_scale_2.png"), ("a_HR.png", "a.png"), ("1.png", "1x2.png")],
+)
+def test_exchanged_folders_are_noticed(lr: str, hr: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="look exchanged"):
+        pair_files(folder(tmp_path / "lr", lr), folder(tmp_path / "hr", hr))
+    assert pair_files(tmp_path / "hr", tmp_path / "lr")
+
+
 def test_lonely_files_are_named_on_both_sides(tmp_path: Path) -> None:
     lr, hr = folder(tmp_path / "lr", "a.png", "b.png"), folder(tmp_path / "hr", "a.png", "c.png")
     with pytest.raises(ErrorList) as caught:

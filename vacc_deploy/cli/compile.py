@@ -188,7 +188,7 @@ def _echo(effective: dict[str, object]) -> str:
     import yaml
 
     text = yaml.safe_dump(effective, sort_keys=False, default_flow_style=None)
-    return "effective configuration:\n" + "".join(f"  {line}\n" for line in text.splitlines())
+    return "\n  ".join(["effective configuration:", *text.splitlines()])
 
 
 def parse_duration(text: str | None) -> float | None:

@@ -66,7 +66,8 @@ def pair_files(lr_dir: Path, hr_dir: Path, scale: int | None = None) -> list[Pai
         scale: Where given, low-resolution files marked with another scale are left out.
 
     Raises:
-        DataError: A folder is missing or empty, a file has no partner (named), or more than one.
+        DataError: A folder is missing or empty, a file has no partner (named), or more than one, or the
+            folders are exchanged.
     """
     lr_files, hr_files = pictures(lr_dir, "--lr"), pictures(hr_dir, "--hr")
     if lr_dir.resolve() == hr_dir.resolve():
@@ -80,6 +81,7 @@ def pair_files(lr_dir: Path, hr_dir: Path, scale: int | None = None) -> list[Pai
     lr_files = _of_scale(lr_files, scale, lr_dir)
     partners = _matches(lr_files, hr_files)
     _require_partners(lr_files, hr_files, partners, lr_dir, hr_dir)
+    _require_roles(partners)
     return sorted((Pair(hr.stem, hr, lr) for lr, hr in partners.items()), key=lambda pair: pair.name)
 
 
@@ -171,6 +173,17 @@ def _require_partners(
         )
     if errors:
         raise errors[0] if len(errors) == 1 else ErrorList(errors)
+
+
+def _require_roles(partners: dict[Path, Path]) -> None:
+    """Refuse pairs whose names say that the folders were exchanged; their scores would mean nothing."""
+    for lr, hr in partners.items():
+        roles = PictureName.parse(lr.stem).role, PictureName.parse(hr.stem).role
+        if lr.stem != hr.stem and roles in (("hr", None), (None, "lr"), ("hr", "lr")):
+            raise DataError(
+                f"--lr and --hr look exchanged: '{lr}' would be the low-resolution picture of '{hr}'",
+                hint="give the degraded pictures with --lr and the originals with --hr",
+            )
 
 
 def _names(paths: list[Path]) -> str:
