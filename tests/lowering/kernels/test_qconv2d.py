@@ -12,6 +12,7 @@ from qconv2d_cases import Case, Numbers, build_and_run, expected, random_numbers
 
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.convolution import qconv2d
+from vacc_deploy.lowering.kernels.convolution.epilogue import representative
 from vacc_deploy.lowering.kernels.convolution.qconv2d import Epilogue, Residual
 from vacc_deploy.lowering.plane import Halo
 from vacc_deploy.lowering.target import TARGETS
@@ -200,6 +201,29 @@ def test_a_halo_smaller_than_the_padding_is_refused() -> None:
 def test_equal_geometries_share_one_function() -> None:
     spec = Case(16, 16).spec()
     assert qconv2d.emit(spec, TARGETS["generic"]) is qconv2d.emit(replace(spec), TARGETS["generic"])
+
+
+SAME_CODE = {
+    "zero_points": Case(16, 16, zero_point=9, epilogue=Epilogue(77)),
+    "relu": Case(16, 16, zero_point=128, epilogue=Epilogue(3, low=3)),
+    "relu6": Case(16, 16, epilogue=Epilogue(3, low=3, high=99)),
+}
+
+
+@pytest.mark.parametrize("case", SAME_CODE.values(), ids=SAME_CODE.keys())
+def test_zero_points_and_clamps_are_parameters_of_one_function(case: Case) -> None:
+    numbers, target = random_numbers(case), TARGETS["generic"]
+
+    def function_of(case: Case) -> Any:
+        return qconv2d.build(case.spec(), target, numbers.weights, numbers.bias, numbers.multiplier).func
+
+    assert function_of(case) is function_of(Case(16, 16))
+
+
+def test_a_clamp_that_excludes_zero_has_its_own_function() -> None:
+    clipped = Case(16, 16, epilogue=Epilogue(3, low=30))
+    specs = [representative(case.spec()) for case in (clipped, Case(16, 16))]
+    assert specs[0] != specs[1]  # its unused channels must be filled
 
 
 def test_junk_in_the_unused_channels_of_the_source_does_no_harm() -> None:

@@ -56,7 +56,7 @@ def test_emulated_tiles_equal_reference(case: Case) -> None:
     params = {
         "weights": pack_amx(spec, blocking, numbers.weights),
         "bias": bias,
-        **pack_epilogue(spec.epilogue, channels, numbers.multiplier),
+        **pack_epilogue(spec.epilogue, spec.target, channels, numbers.multiplier),
     }
     kernel = Kernel(emit_amx(spec, NATIVE, blocking, EmulatedTiles), params)
     got = run_to_plane(kernel, [to_plane(numbers.source, spec.source)], spec.target)

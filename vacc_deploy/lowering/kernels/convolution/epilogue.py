@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,15 +20,13 @@ from tvm.tirx.script import builder as T
 
 from vacc_deploy.lowering.kernels.isa.function import argument
 from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer, plane_argument
-from vacc_deploy.lowering.kernels.isa.requantize import requantize, to_codes, to_half
+from vacc_deploy.lowering.kernels.isa.requantize import CodeRange, requantize, to_codes, to_half
 from vacc_deploy.lowering.kernels.isa.simd import Simd
 from vacc_deploy.lowering.kernels.isa.vector import (
     Buffer,
     Expr,
     cast,
-    clamp,
     concat,
-    constant,
     literal,
     load,
     splat,
@@ -38,6 +36,9 @@ from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.runtime.reference.add import AddFactors
 
 Array: TypeAlias = npt.NDArray[Any]
+
+_TARGET, _SUMS, _AUGEND, _RESIDUAL = range(4)
+"""Places in the packed zero points: the target's, that of the requantised sums, those of both summands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,54 @@ class Epilogue:
     table_zero_point: int = 0
     residual: Residual | None = None
 
+    def keeps_zero(self, fill: int) -> bool:
+        """Whether sums of 0 become `fill`, the target's code of 0; not if a table or a clamp changes it."""
+        added = self.residual is None or self.residual.low <= fill <= self.residual.high
+        return self.table == "none" and self.low <= self.zero_point <= self.high and added
+
+    def representative(self, fill: int) -> Epilogue:
+        """The epilogue that stands for all that the same code computes; `fill` is the target's zero point."""
+        residual = self.residual and Residual(replace(self.residual.source, fill=0))
+        return Epilogue(low=0 if self.keeps_zero(fill) else 1, table=self.table, residual=residual)
+
+
+class _Spec(Protocol):
+    """What the specs of all integer convolutions have."""
+
+    @property
+    def source(self) -> Plane:
+        """The input plane."""
+
+    @property
+    def target(self) -> Plane:
+        """The output plane."""
+
+    @property
+    def epilogue(self) -> Epilogue:
+        """What becomes of the sums."""
+
+
+_AnySpec = TypeVar("_AnySpec", bound=_Spec)
+
+
+def representative(spec: _AnySpec) -> _AnySpec:
+    """The spec that stands for all that the same code computes.
+
+    Zero points and code limits are parameters of a kernel, so that a network in which every tensor has a zero
+    point of its own compiles no more code than a symmetric one.
+    """
+    numbers = {
+        "source": replace(spec.source, fill=0),
+        "target": replace(spec.target, fill=0),
+        "epilogue": spec.epilogue.representative(spec.target.fill),
+    }
+    result: _AnySpec = replace(spec, **numbers)  # type: ignore[type-var]
+    return result
+
 
 def pack_epilogue(
     epilogue: Epilogue,
+    target: Plane,
     channels: int,
     multiplier: Array,
     table: Array | None = None,
@@ -87,6 +133,7 @@ def pack_epilogue(
 
     Args:
         epilogue: The steps.
+        target: The plane that is written.
         channels: Channels that the kernel computes, padding included.
         multiplier: float32 (C,), ``m_c``.
         table: uint8 (256,) for ``shared``, (C, 256) for ``per_channel``.
@@ -94,6 +141,16 @@ def pack_epilogue(
     """
     params: dict[str, Array] = {"multiplier": np.zeros(channels, np.float32)}
     params["multiplier"][: multiplier.size] = multiplier
+    if target.dtype == "float16":
+        return params
+    steps, added = epilogue, epilogue.residual
+    limits = [steps.low - steps.zero_point, steps.high - steps.zero_point]
+    zero_points = [steps.zero_point, steps.table_zero_point if steps.table != "none" else steps.zero_point]
+    if added is not None:
+        limits += [added.low - target.fill, added.high - target.fill]
+        zero_points.append(added.source.fill)
+    params["limits"] = np.array(limits, np.float32)
+    params["zero_points"] = np.array([target.fill, *zero_points], np.int32)
     if epilogue.table != "none":
         if table is None:
             raise ValueError("the epilogue has a table, but none was given")
@@ -115,12 +172,20 @@ class EpilogueWriter:
     the order of `pack_epilogue`. The residual's plane is an input and comes before all parameters.
     """
 
-    def __init__(self, simd: Simd, epilogue: Epilogue, channels: int, residual: PlaneBuffer | None) -> None:
+    def __init__(
+        self, simd: Simd, epilogue: Epilogue, target: Plane, channels: int, residual: PlaneBuffer | None
+    ) -> None:
         self.simd = simd
         self.epilogue = epilogue
         self.residual = residual
+        self.plane = target
         self.multiplier = argument("multiplier", (channels,), "float32")
         self.table: Buffer = None
+        if target.dtype == "float16":
+            return
+        steps = 1 if residual is None else 2
+        self.limits = argument("limits", (2 * steps,), "float32")
+        self.zero_points = argument("zero_points", (2 + steps,), "int32")
         if epilogue.table != "none":
             rows = channels if epilogue.table == "per_channel" else 1
             self.table = argument("table", (rows * 256,), "uint8")
@@ -133,6 +198,12 @@ class EpilogueWriter:
         other = copy(self)
         other.simd = replace(self.simd, lanes=lanes)
         return other
+
+    def target_argument(self) -> PlaneBuffer:
+        """Declares the target as the next argument; its halo gets the zero point of run time."""
+        if self.plane.dtype == "float16":
+            return plane_argument("target", self.plane)
+        return plane_argument("target", self.plane, fill=cast(self.zero_points[_TARGET], "uint8"))
 
     def store(self, target: PlaneBuffer, acc: Expr, vector: Expr, n: Expr, y: Expr, x: Expr) -> None:
         """Finishes the sums of output channels ``vector · lanes …`` of one pixel and stores them."""
@@ -163,29 +234,28 @@ class EpilogueWriter:
         """The final codes as int32 lanes, the first `count` of which lie next to each other in memory."""
         simd, lanes, steps = self.simd, self.simd.lanes, self.epilogue
         multiplier = load(self.multiplier, (vector * lanes,), lanes)
-        codes = requantize(simd, acc, multiplier, steps.zero_point, low=steps.low, high=steps.high)
-        zero_point = steps.zero_point
+        codes = requantize(simd, acc, multiplier, self._range(_SUMS, step=0))
         if steps.table == "shared":
-            codes, zero_point = simd.lookup(self.table, codes), steps.table_zero_point
+            codes = simd.lookup(self.table, codes)
         elif steps.table == "per_channel":
             rows = splat(vector * (lanes * 256), lanes) + literal([lane * 256 for lane in range(lanes)])
-            codes, zero_point = cast(self.table[(rows + codes,)], "int32"), steps.table_zero_point
-        if self.residual is None or steps.residual is None:
+            codes = cast(self.table[(rows + codes,)], "int32")
+        if self.residual is None:
             return codes
         n, block, y, x, channel = position
         other = self.residual.load(n, block, y, x, channel, lanes=count)
         if count < lanes:  # the plane's block is narrower than a vector
             other = concat([other] * (lanes // count))
-        ours = (codes - constant(zero_point, "int32", lanes)) * splat(self.factors[0], lanes)
-        fill = self.residual.plane.fill
-        theirs = (cast(other, "int32") - constant(fill, "int32", lanes)) * splat(self.factors[1], lanes)
-        limits = steps.residual
-        real = clamp(
-            cast(ours + theirs, "float32") * splat(self.scale[0], lanes),
-            limits.low - target.plane.fill,
-            limits.high - target.plane.fill,
-        )
-        return simd.to_int(real) + constant(target.plane.fill, "int32", lanes)
+        ours = (codes - self._zero_point(_AUGEND)) * splat(self.factors[0], lanes)
+        theirs = (cast(other, "int32") - self._zero_point(_RESIDUAL)) * splat(self.factors[1], lanes)
+        return requantize(simd, ours + theirs, splat(self.scale[0], lanes), self._range(_TARGET, step=1))
+
+    def _zero_point(self, which: int) -> Expr:
+        return splat(self.zero_points[which], self.simd.lanes)
+
+    def _range(self, which: int, *, step: int) -> CodeRange:
+        lowest, highest = (splat(self.limits[2 * step + i], self.simd.lanes) for i in range(2))
+        return CodeRange(self._zero_point(which), lowest, highest)
 
 
 def residual_argument(epilogue: Epilogue) -> PlaneBuffer | None:
@@ -200,9 +270,7 @@ def fill_unused_channels(target: PlaneBuffer, epilogue: Epilogue, simd: Simd, n:
     off.
     """
     plane, lanes = target.plane, simd.lanes
-    keeps_zero = epilogue.table == "none" and epilogue.low <= epilogue.zero_point <= epilogue.high
-    if epilogue.residual is not None:
-        keeps_zero = keeps_zero and epilogue.residual.low <= plane.fill <= epilogue.residual.high
+    keeps_zero = epilogue.keeps_zero(plane.fill)
     done = -(-plane.channels // lanes) * lanes if keeps_zero else plane.channels
     if done >= plane.blocks * plane.block:
         return
@@ -210,6 +278,6 @@ def fill_unused_channels(target: PlaneBuffer, epilogue: Epilogue, simd: Simd, n:
     first, end = done - block * plane.block, plane.block
     with T.serial(0, plane.width) as x:
         for channel in range(first, min(end, -(-first // lanes) * lanes)):
-            target.store(n, block, y, x, channel, constant(plane.fill, plane.dtype))
+            target.store(n, block, y, x, channel, target.filling(1))
         for channel in range(-(-first // lanes) * lanes, end, lanes):
-            target.store(n, block, y, x, channel, constant(plane.fill, plane.dtype, lanes))
+            target.store(n, block, y, x, channel, target.filling(lanes))

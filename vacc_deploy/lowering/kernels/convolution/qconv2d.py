@@ -15,7 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels.convolution.epilogue import Epilogue, Residual, pack_epilogue
+from vacc_deploy.lowering.kernels.convolution.epilogue import (
+    Epilogue,
+    Residual,
+    pack_epilogue,
+    representative,
+)
 from vacc_deploy.lowering.kernels.convolution.qconv2d_amx import choose_blocking, emit_amx, pack_amx
 from vacc_deploy.lowering.kernels.convolution.qconv2d_direct import (
     choose_tile,
@@ -131,7 +136,7 @@ def pack(
         folded, multiplier = scale_sums(folded, multiplier)
     else:
         packed = pack_direct(spec, simd, choose_tile(simd, spec.target.width, vectors), weights)
-    numbers = pack_epilogue(spec.epilogue, channels, multiplier, table, residual)
+    numbers = pack_epilogue(spec.epilogue, spec.target, channels, multiplier, table, residual)
     return {"weights": packed, "bias": folded, **numbers}
 
 
@@ -169,4 +174,4 @@ def build(
     numbers = (weights, bias, multiplier)
     chosen = algorithm or choose_algorithm(spec, target, *numbers)
     params = pack(spec, target, weights, bias, multiplier, table=table, residual=residual, algorithm=chosen)
-    return Kernel(emit(spec, target, chosen), params, spec.macs)
+    return Kernel(emit(representative(spec), target, chosen), params, spec.macs)

@@ -321,8 +321,8 @@ def emit_amx(
         residual = residual_argument(spec.epilogue)
         weights = weights_argument("weights", spec, blocking)
         bias = argument("bias", (channels,), "int32")
-        epilogue = EpilogueWriter(simd, spec.epilogue, channels, residual)
-        result = plane_argument("target", spec.target)
+        epilogue = EpilogueWriter(simd, spec.epilogue, spec.target, channels, residual)
+        result = epilogue.target_argument()
         AmxConvolution(spec, blocking, Buffers(source, weights, bias, epilogue, result)).emit(make_tiles)
         with T.parallel(0, out.batch * out.height) as i:
             n, y = T.floordiv(i, out.height), T.floormod(i, out.height)

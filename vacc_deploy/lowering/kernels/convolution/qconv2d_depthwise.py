@@ -60,7 +60,7 @@ def pack(
     return {
         "weights": np.ascontiguousarray(pairs).astype(np.int16).reshape(*pairs.shape[:3], -1),
         "bias": pad_channels(fold_zero_point(weights, bias, spec.source.fill), 0, channels),
-        **pack_epilogue(spec.epilogue, channels, multiplier, table, residual),
+        **pack_epilogue(spec.epilogue, spec.target, channels, multiplier, table, residual),
     }
 
 
@@ -75,8 +75,8 @@ def emit(spec: QConv2dSpec, target: Target) -> Any:
         residual = residual_argument(spec.epilogue)
         weights = argument("weights", (spec.kernel[0], -(-spec.kernel[1] // 2), vectors, 2 * lanes), "int16")
         bias = argument("bias", (vectors * lanes,), "int32")
-        writer = EpilogueWriter(simd, spec.epilogue, vectors * lanes, residual)
-        y = plane_argument("target", spec.target)
+        writer = EpilogueWriter(simd, spec.epilogue, spec.target, vectors * lanes, residual)
+        y = writer.target_argument()
         with parallel_rows(spec.target.batch, spec.target.height) as (n, row), T.serial(0, vectors) as v:
             initial = let(load(bias, (v * lanes,), lanes))
             with T.serial(0, -(-spec.target.width // pixels)) as b:

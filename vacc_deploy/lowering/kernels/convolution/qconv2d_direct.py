@@ -27,7 +27,6 @@ from vacc_deploy.lowering.kernels.convolution.epilogue import (
 from vacc_deploy.lowering.kernels.convolution.qconv2d_spec import QConv2dSpec, pad_channels
 from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function, read, register, write
 from vacc_deploy.lowering.kernels.isa.planes import (
-    PlaneBuffer,
     plane_argument,
     write_row_halo,
 )
@@ -108,8 +107,8 @@ class _Direct:
         shape = (self.steps * self.vectors, simd.weight_elements)
         self.weights: Buffer = argument("weights", shape, simd.weight_dtype)
         self.bias: Buffer = argument("bias", (self.vectors * simd.lanes,), "int32")
-        self.epilogue = EpilogueWriter(simd, spec.epilogue, self.vectors * simd.lanes, residual)
-        self.target: PlaneBuffer = plane_argument("target", spec.target)
+        self.epilogue = EpilogueWriter(simd, spec.epilogue, spec.target, self.vectors * simd.lanes, residual)
+        self.target = self.epilogue.target_argument()
 
     def row(self, n: Expr, y: Expr, first: Expr, vectors: int) -> None:
         """One output row of the `vectors` vectors from vector `first`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy.typing as npt
@@ -21,7 +21,12 @@ from vacc_deploy.lowering.kernels.convolution.code_sections import (
     no_bias,
 )
 from vacc_deploy.lowering.kernels.convolution.direct import DirectConvolution, merged_groups
-from vacc_deploy.lowering.kernels.convolution.epilogue import EpilogueWriter, pack_epilogue, residual_argument
+from vacc_deploy.lowering.kernels.convolution.epilogue import (
+    EpilogueWriter,
+    pack_epilogue,
+    representative,
+    residual_argument,
+)
 from vacc_deploy.lowering.kernels.convolution.products import CodeProducts
 from vacc_deploy.lowering.kernels.convolution.qconv2d_spec import QConv2dSpec, check_sums
 from vacc_deploy.lowering.kernels.convolution.section import Section
@@ -88,8 +93,10 @@ def emit(spec: QGroupedConv2dSpec, target: Target) -> Any:
         source = plane_argument("source", spec.dense.source)
         residual = residual_argument(spec.dense.epilogue)
         weights, bias = section.weights_argument("weights"), section.bias_argument("bias")
-        writer = EpilogueWriter(simd_of(target), spec.dense.epilogue, section.channels, residual)
-        y = plane_argument("target", spec.dense.target)
+        writer = EpilogueWriter(
+            simd_of(target), spec.dense.epilogue, spec.dense.target, section.channels, residual
+        )
+        y = writer.target_argument()
         section.emit(source, weights, bias, writer, y)
         finish_code_plane(y, writer)
     return function.get()
@@ -112,7 +119,9 @@ def pack(
         )
     section = _section(spec, target)
     folded = section.pack_bias(weights, bias, spec.dense.source.fill)
-    numbers = pack_epilogue(spec.dense.epilogue, section.channels, multiplier, table, residual)
+    numbers = pack_epilogue(
+        spec.dense.epilogue, spec.dense.target, section.channels, multiplier, table, residual
+    )
     return {"weights": section.pack(weights), "bias": folded, **numbers}
 
 
@@ -143,4 +152,5 @@ def build(
     bias = no_bias(weights) if bias is None else bias
     check_sums(weights, bias, spec.dense.source.fill)
     params = pack(spec, target, weights, bias, multiplier, table=table, residual=residual)
-    return Kernel(emit(spec, target), params, spec.macs)
+    shared = replace(spec, dense=representative(spec.dense))
+    return Kernel(emit(shared, target), params, spec.macs)

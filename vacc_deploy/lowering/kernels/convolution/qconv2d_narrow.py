@@ -26,7 +26,6 @@ from vacc_deploy.lowering.kernels.convolution.epilogue import (
 from vacc_deploy.lowering.kernels.convolution.qconv2d_spec import QConv2dSpec, pad_channels
 from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function, read, register, write
 from vacc_deploy.lowering.kernels.isa.planes import (
-    PlaneBuffer,
     parallel_rows,
     plane_argument,
     write_row_halo,
@@ -119,8 +118,8 @@ class _Narrow:
         shape = (*window, spec.target.channels, simd.weight_elements)
         self.weights: Buffer = argument("weights", shape, simd.weight_dtype)
         self.bias: Buffer = argument("bias", (simd.lanes,), "int32")
-        self.epilogue = EpilogueWriter(simd, spec.epilogue, simd.lanes, residual)
-        self.target: PlaneBuffer = plane_argument("target", spec.target)
+        self.epilogue = EpilogueWriter(simd, spec.epilogue, spec.target, simd.lanes, residual)
+        self.target = self.epilogue.target_argument()
 
     def row(self, n: Expr, y: Expr) -> None:
         """One output row."""

@@ -38,7 +38,6 @@ from vacc_deploy.lowering.kernels.isa.function import (
     write,
 )
 from vacc_deploy.lowering.kernels.isa.planes import (
-    PlaneBuffer,
     plane_argument,
     write_row_halo,
 )
@@ -143,8 +142,8 @@ class _Winograd:
         shape = (self.vectors // chunk.vectors, SIDE**2, self.depth // 2, chunk.vectors * 2 * simd.lanes)
         self.weights: Buffer = argument("weights", shape, "int16")
         self.bias: Buffer = argument("bias", (self.vectors * simd.lanes,), "int32")
-        self.epilogue = EpilogueWriter(simd, spec.epilogue, self.vectors * simd.lanes, residual)
-        self.target: PlaneBuffer = plane_argument("target", spec.target)
+        self.epilogue = EpilogueWriter(simd, spec.epilogue, spec.target, self.vectors * simd.lanes, residual)
+        self.target = self.epilogue.target_argument()
 
     def corner(self, tile: Expr) -> tuple[Expr, Expr]:
         """Output row and column of the first pixel of a tile."""

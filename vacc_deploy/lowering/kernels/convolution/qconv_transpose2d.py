@@ -36,6 +36,7 @@ from vacc_deploy.lowering.kernels.convolution.epilogue import (
     Epilogue,
     EpilogueWriter,
     pack_epilogue,
+    representative,
     residual_argument,
 )
 from vacc_deploy.lowering.kernels.convolution.products import CodeProducts
@@ -140,8 +141,8 @@ def emit(spec: QConvTranspose2dSpec, target: Target, tiles: TileFactory | None =
             for i, (_, section) in enumerate(parts)
         ]
         channels = max(section.channels for _, section in parts)
-        writer = EpilogueWriter(simd, spec.epilogue, channels, residual)
-        y = plane_argument("target", spec.target)
+        writer = EpilogueWriter(simd, spec.epilogue, spec.target, channels, residual)
+        y = writer.target_argument()
         for (_, section), (weights, bias) in zip(parts, params, strict=True):
             section.emit(source, weights, bias, writer, y)
         finish_code_plane(y, writer)
@@ -168,7 +169,7 @@ def pack(
         params[f"weights_{i}"] = section.pack(taps)
         params[f"bias_{i}"] = section.pack_bias(taps, bias, spec.source.fill)
     channels = max(section.channels for _, section in parts)
-    return {**params, **pack_epilogue(spec.epilogue, channels, multiplier, table, residual)}
+    return {**params, **pack_epilogue(spec.epilogue, spec.target, channels, multiplier, table, residual)}
 
 
 def build(
@@ -204,4 +205,4 @@ def build(
     bias = no_bias(ordinary) if bias is None else bias
     check_sums(ordinary, bias, spec.source.fill)
     params = pack(spec, target, weights, bias, multiplier, table=table, residual=residual)
-    return Kernel(emit(spec, target), params, spec.macs)
+    return Kernel(emit(representative(spec), target), params, spec.macs)

@@ -27,6 +27,7 @@ from vacc_deploy.lowering.kernels.convolution.epilogue import (
     Epilogue,
     EpilogueWriter,
     pack_epilogue,
+    representative,
     residual_argument,
 )
 from vacc_deploy.lowering.kernels.convolution.hmatmul import check_matrix, check_vectors, row_section
@@ -83,8 +84,8 @@ def emit(spec: QMatmulSpec, target: Target) -> Any:
         source = plane_argument("source", spec.source)
         residual = residual_argument(spec.epilogue)
         weights, bias = section.weights_argument("weights"), section.bias_argument("bias")
-        writer = EpilogueWriter(simd_of(target), spec.epilogue, section.channels, residual)
-        y = plane_argument("target", spec.target)
+        writer = EpilogueWriter(simd_of(target), spec.epilogue, spec.target, section.channels, residual)
+        y = writer.target_argument()
         section.emit(batch_row(source), weights, bias, writer, y)
         finish_code_plane(y, writer)
     return function.get()
@@ -104,7 +105,7 @@ def pack(
     section = _section(spec, target)
     packed = section.pack(weights[:, :, np.newaxis, np.newaxis])
     folded = section.pack_bias(weights, bias, spec.source.fill)
-    numbers = pack_epilogue(spec.epilogue, section.channels, multiplier, table, residual)
+    numbers = pack_epilogue(spec.epilogue, spec.target, section.channels, multiplier, table, residual)
     return {"weights": packed, "bias": folded, **numbers}
 
 
@@ -136,4 +137,4 @@ def build(
     bias = no_bias(weights) if bias is None else bias
     check_sums(weights, bias, spec.source.fill)
     params = pack(spec, target, weights, bias, multiplier, table=table, residual=residual)
-    return Kernel(emit(spec, target), params, spec.macs)
+    return Kernel(emit(representative(spec), target), params, spec.macs)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.lowering.kernels.isa.function import argument
-from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, load, store
+from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, load, splat, store
 from vacc_deploy.lowering.plane import Plane
 
 
@@ -18,10 +18,22 @@ class PlaneBuffer:
     """A plane and the TIR buffer that holds it.
 
     Coordinates are interior ones: (0, 0) is the first pixel of the picture, and negative ones are its halo.
+
+    Attributes:
+        plane: Its layout.
+        buffer: Its memory.
+        fill: What its halo holds, where that is known only when the kernel runs; else ``plane.fill``.
     """
 
     plane: Plane
     buffer: Buffer
+    fill: Expr | None = field(default=None, kw_only=True)
+
+    def filling(self, lanes: int) -> Expr:
+        """`lanes` elements of what the halo holds."""
+        if self.fill is None:
+            return constant(self.plane.fill, self.plane.dtype, lanes)
+        return splat(self.fill, lanes)
 
     def index(self, n: Expr, block: Expr, y: Expr, x: Expr, channel: Expr = 0) -> tuple[Expr, ...]:
         """Buffer index of channel `channel` of channel block `block` at pixel (y, x) of picture `n`."""
@@ -36,9 +48,9 @@ class PlaneBuffer:
         store(self.buffer, self.index(n, block, y, x, channel), value)
 
 
-def plane_argument(name: str, plane: Plane) -> PlaneBuffer:
-    """Declares the next kernel argument: a plane."""
-    return PlaneBuffer(plane, argument(name, plane.shape, plane.dtype))
+def plane_argument(name: str, plane: Plane, *, fill: Expr | None = None) -> PlaneBuffer:
+    """Declares the next kernel argument: a plane, perhaps with a `fill` of run time."""
+    return PlaneBuffer(plane, argument(name, plane.shape, plane.dtype), fill=fill)
 
 
 @contextmanager
@@ -54,7 +66,7 @@ def parallel_rows(batch: int, rows: int) -> Iterator[tuple[Expr, Expr]]:
 def write_side_halo(target: PlaneBuffer, n: Expr, block: Expr, y: Expr) -> None:
     """Fills the halo pixels left and right of interior row `y` of one channel block."""
     plane = target.plane
-    value = constant(plane.fill, plane.dtype, plane.block)
+    value = target.filling(plane.block)
     for x in (*range(-plane.halo.left, 0), *range(plane.width, plane.width + plane.halo.right)):
         target.store(n, block, y, x, 0, value)
 
@@ -66,7 +78,7 @@ def write_row_halo(target: PlaneBuffer, n: Expr, block: Expr, y: Expr) -> None:
     """
     plane = target.plane
     write_side_halo(target, n, block, y)
-    value = constant(plane.fill, plane.dtype, plane.block)
+    value = target.filling(plane.block)
     for edge, beyond in (
         (0, range(-plane.halo.top, 0)),
         (plane.height - 1, range(plane.height, plane.height + plane.halo.bottom)),
@@ -84,7 +96,7 @@ def write_end_halo(target: PlaneBuffer) -> None:
     top, bottom = plane.halo.top, plane.halo.bottom
     if top + bottom == 0:
         return
-    value = constant(plane.fill, plane.dtype, plane.block)
+    value = target.filling(plane.block)
     with T.parallel(0, plane.batch * plane.blocks) as i:
         for y in (*range(top), *range(top + plane.height, plane.rows)):
             with T.serial(0, plane.columns) as x:

@@ -9,25 +9,40 @@ multiplication and the next addition, where LLVM would otherwise contract both t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from tvm import tirx
+
 from vacc_deploy.lowering.kernels.isa.simd import Simd
-from vacc_deploy.lowering.kernels.isa.vector import Expr, cast, clamp, constant
+from vacc_deploy.lowering.kernels.isa.vector import Expr, cast
 
 
-def requantize(
-    simd: Simd, acc: Expr, multiplier: Expr, zero_point: int, *, low: int = 0, high: int = 255
-) -> Expr:
-    """Output codes as int32 lanes within [low, high].
+@dataclass(frozen=True, slots=True)
+class CodeRange:
+    """The codes that a result may have, each number in every lane.
+
+    Attributes:
+        zero_point: z, the code of 0; int32.
+        lowest: Smallest code − z; float32. 0 for a fused ReLU of an output that has one.
+        highest: Largest code − z; float32.
+    """
+
+    zero_point: Expr
+    lowest: Expr
+    highest: Expr
+
+
+def requantize(simd: Simd, acc: Expr, multiplier: Expr, codes: CodeRange) -> Expr:
+    """Output codes as int32 lanes.
 
     Args:
         simd: The instruction set.
         acc: int32 sums, ``simd.lanes`` of them.
         multiplier: float32, one per lane.
-        zero_point: z, the code of 0.
-        low: Smallest code; the zero point for a fused ReLU of an output that has one.
-        high: Largest code.
+        codes: What the result may be.
     """
-    real = clamp(cast(acc, "float32") * multiplier, low - zero_point, high - zero_point)
-    return simd.to_int(real) + constant(zero_point, "int32", simd.lanes)
+    real = tirx.min(tirx.max(cast(acc, "float32") * multiplier, codes.lowest), codes.highest)
+    return simd.to_int(real) + codes.zero_point
 
 
 def to_codes(values: Expr) -> Expr:
