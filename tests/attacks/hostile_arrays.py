@@ -37,6 +37,17 @@ def header(shape: str, descr: str = "'<f4'") -> str:
     return f"{{'descr': {descr}, 'fortran_order': False, 'shape': ({shape}), }}\n"
 
 
+def sparse(size: int, head: bytes = b"") -> Callable[[Path], Any]:
+    """A builder for a file that begins with `head` and goes on with zeros that take no room on the disk."""
+
+    def build(path: Path) -> None:
+        with path.open("wb") as file:
+            file.write(head)
+            file.truncate(size)
+
+    return build
+
+
 def npz(members: list[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED) -> Callable[[Path], Any]:
     """A builder for a zip archive of these members, duplicates allowed."""
 
@@ -113,6 +124,20 @@ ARRAY_ATTACKS = {
         npz([("x.npy", npy(header("4294967296, 4294967296, 16")))]),
         read_npz,
         "promises",
+    ),
+    "npy-empty-but-huge": Attack(
+        "no items along one axis, 10^18 along others: numpy raises an error of its own",
+        "a.npy",
+        data(npy(header("0, 999999999999999999, 999999999999999999"))),
+        read_npy,
+        "absurd",
+    ),
+    "npy-float8": Attack(
+        "a float of one byte, which numpy does not have",
+        "a.npy",
+        data(npy(header("4,", "'<f1'"), b"\0" * 4)),
+        read_npy,
+        "plain number",
     ),
     "npz-pickle": Attack(
         "an object array: numpy would unpickle it, which runs code",
@@ -326,6 +351,20 @@ ARRAY_ATTACKS = {
         safetensors(b"[" * 100_000),
         read_safetensors,
         "levels deep",
+    ),
+    "safetensors-empty-but-huge": Attack(
+        "no items along one axis, 2^59 along others",
+        "a.safetensors",
+        safetensors({"w": _entry(0, 0, shape=(0, 1 << 59, 1 << 59))}),
+        read_safetensors,
+        "absurd size",
+    ),
+    "safetensors-sparse-giant": Attack(
+        "7 GiB that nothing describes, which take no disk space: refused before they are read",
+        "a.safetensors",
+        sparse(7 << 30, struct.pack("<Q", 2) + b"{}"),
+        read_safetensors,
+        "the tensors take 0 bytes",
     ),
     "safetensors-not-text": Attack(
         "a header that is not UTF-8", "a.safetensors", safetensors(b"\xff\xfe\xfd"), read_safetensors, "UTF-8"

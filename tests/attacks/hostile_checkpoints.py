@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 import struct
 import tarfile
 import zipfile
@@ -58,6 +59,42 @@ def tensor(size: str, stride: str, offset: int = 0, count: int = 4, kind: str = 
         + numbers(stride)
     )
     return b"\x80\x02}X\x01\0\0\0w" + rebuild + b"\x89}tRs."
+
+
+# A tuple of two of a tuple of two …: 2^60 items for whoever walks or prints it.
+_DAG = b"N\x85" + b"2\x86" * 60
+
+
+def _many(count: int, opcodes: bytes) -> bytes:
+    """MARK, then `count` times a name and these opcodes, which push its value."""
+    return b"(" + b"".join(b"U" + bytes([len(str(k))]) + str(k).encode() + opcodes for k in range(count))
+
+
+def _module_fan() -> bytes:
+    """14 levels of modules, each of which holds the one below 700 times: 700^14 parameters."""
+    pickled = b"\x80\x02"
+    for level in range(15):
+        children = _many(700, b"j" + struct.pack("<I", level - 1)) + b"u" if level else b""
+        pickled += b"cx\nM\n)R}X\x08\0\0\0_modules}" + children
+        pickled += b"sbr" + struct.pack("<I", level) + b"0"
+    return pickled + b"j" + struct.pack("<I", 14) + b"."
+
+
+def _shared_views(path: Path) -> None:
+    """A thousand tensors that all show the same 16 MB, which are zeros and take 80 kB in the file."""
+    count = 4 << 20
+    storage = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpu"
+    storage += b"J" + struct.pack("<i", count) + b"tQq\x010"
+    view = b"ctorch._utils\n_rebuild_tensor_v2\n(h\x01K\0J" + struct.pack("<i", count) + b"\x85K\x01\x85tR"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + storage + b"}" + _many(1000, view) + b"u.")
+        archive.writestr("archive/data/0", bytes(4 * count))
+        archive.writestr("archive/noise", random.Random(0).randbytes(80_000))  # keeps the archive's ratio low
+
+
+def _torchscript(code: str) -> Callable[[Path], Any]:
+    """A builder for a TorchScript archive with this program."""
+    return torch_zip(b"N.", **{"constants__pkl": b"N.", "code/__torch____py": code.encode()})
 
 
 def _tar(path: Path) -> None:
@@ -189,6 +226,50 @@ CHECKPOINT_ATTACKS = {
         "a key without a value", "a.pth", torch_zip(b"\x80\x02}(Nu."), read_checkpoint, "damaged"
     ),
     "pickle-no-end": Attack("no STOP", "a.pth", torch_zip(b"\x80\x02N"), read_checkpoint, "too early"),
+    "pickle-endless-key": Attack(
+        "a key whose text would have 2^60 items: describing the checkpoint never ends",
+        "a.pth",
+        torch_zip(b"\x80\x02}cx\ny\n" + _DAG + b"\x85RNs."),
+        read_checkpoint,
+        "no weights",
+    ),
+    "pickle-endless-function": Attack(
+        "the same in the place of a class",
+        "a.pth",
+        torch_zip(b"\x80\x02" + _DAG + b")R}b."),
+        read_checkpoint,
+        "no weights",
+    ),
+    "pickle-shared-dict": Attack(
+        "60 000 references to one dict of 60 000 entries",
+        "a.pth",
+        torch_zip(b"\x80\x02}" + _many(60_000, b"N") + b"uq\x000](" + b"h\0" * 60_000 + b"e."),
+        read_checkpoint,
+        "no weights",
+    ),
+    "pickle-shared-shape": Attack(
+        "20 000 tensors that share a shape of 60 000 sides",
+        "a.pth",
+        torch_zip(
+            b"\x80\x02("
+            + b"K\x01" * 60_000
+            + b"tq\x000}"
+            + _many(20_000, b"ctorch._utils\n_rebuild_tensor_v2\n(NK\0h\0h\0tR")
+            + b"u."
+        ),
+        read_checkpoint,
+        "no weights",
+    ),
+    "pickle-module-fan": Attack(
+        "a tree of modules with 700^14 leaves in 60 kB",
+        "a.pth",
+        torch_zip(_module_fan()),
+        read_checkpoint,
+        "not a checkpoint of a network",
+    ),
+    "tensor-shared-views": Attack(
+        "16 GB of views in a file of 100 kB", "a.pth", _shared_views, read_checkpoint, "too many views"
+    ),
     "pickle-cycle": Attack(
         "a dict that holds itself under 'model'",
         "a.pth",
@@ -289,6 +370,48 @@ CHECKPOINT_ATTACKS = {
         torch_zip(tensor("2 2", "2 1"), _DATA),
         check_torchscript,
         "not TorchScript",
+    ),
+    "torchscript-from-file": Attack(
+        "an operator that maps any file for writing: it could change ~/.bashrc",
+        "a.pt",
+        _torchscript('def f(x):\n  t = torch.from_file("pwned", True, 16)\n'),
+        check_torchscript,
+        "from_file",
+    ),
+    "torchscript-save": Attack(
+        "an operator that writes a file",
+        "a.pt",
+        _torchscript('def f(x):\n  ops.aten.save(x, "pwned")\n'),
+        check_torchscript,
+        "torch.save",
+    ),
+    "torchscript-hidden-name": Attack(
+        "the same in pieces",
+        "a.pt",
+        _torchscript('def f(x):\n  t = getattr((torch), "from_" "fi" "le")("pwned", True, 16)\n'),
+        check_torchscript,
+        "hidden name",
+    ),
+    "torchscript-comment": Attack(
+        "a comment between the parts of a name",
+        "a.pt",
+        _torchscript('def f(x):\n  torch. # x\n  save(x, "pwned")\n'),
+        check_torchscript,
+        "comment",
+    ),
+    "torchscript-other-operators": Attack(
+        "operators of a library that happens to be loaded",
+        "a.pt",
+        _torchscript("def f(x):\n  return ops.debugprims.load_tensor(x)\n"),
+        check_torchscript,
+        "another library",
+    ),
+    "torchscript-class": Attack(
+        "an object of a C++ class that happens to be loaded",
+        "a.pt",
+        torch_zip(b"c__torch__.torch.classes.dist\nStore\n)R.", constants__pkl=b"N."),
+        check_torchscript,
+        "another library",
     ),
     "torchscript-package": Attack(
         "a torch.package has no safe mode", "a.pt", _torch_package, check_torchscript, "torch.package"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 from attack import Attack, data
+from hostile_arrays import sparse
 from onnx import TensorProto, helper, numpy_helper
 
 from vacc_deploy.safe_io import read_onnx
@@ -98,6 +99,36 @@ def _in_subgraph(path: Path) -> onnx.ModelProto:
     branch.initializer.append(external("../secret.bin"))
     node = helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)
     return model(node=node)
+
+
+def _many_external(path: Path) -> onnx.ModelProto:
+    """Seven tensors of the same gigabyte of zeros, which takes no disk space."""
+    with (path.parent / "w.bin").open("wb") as file:
+        file.truncate(1 << 30)
+    weight = external("w.bin")
+    weight.dims[:] = [1 << 28]
+    result = model(weight)
+    for _ in range(6):
+        result.graph.initializer.append(weight)
+    return result
+
+
+def _message(number: int, content: bytes) -> bytes:
+    """A protobuf field that holds a message."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    encoded = b""
+    while value > 127:
+        encoded, value = encoded + bytes([value & 127 | 128]), value >> 7
+    return encoded + bytes([value])
+
+
+def _graph(fields: bytes) -> Callable[[Path], Any]:
+    """A builder for a model of these fields of a graph, and an output."""
+    graph = fields + _message(12, _message(1, b"y"))
+    return data(b"\x08\x08" + _message(7, graph) + _message(8, b"\x10\x11"))
 
 
 def _raw(dims: list[int], raw: bytes, kind: int = TensorProto.FLOAT) -> Callable[[Path], onnx.ModelProto]:
@@ -208,6 +239,43 @@ MODEL_ATTACKS = {
     ),
     "onnx-unknown-type": Attack(
         "an unknown element type", "a.onnx", saved(_raw([2, 2], b"\0" * 16, 99)), read_onnx, "unknown type"
+    ),
+    "onnx-many-external": Attack(
+        "7 GiB of one gigabyte", "m/a.onnx", saved(_many_external), read_onnx, "external data are larger"
+    ),
+    "onnx-many-nodes": Attack(
+        "a million empty nodes: 2 bytes each in the file and a hundred in memory",
+        "a.onnx",
+        _graph(b"\x0a\0" * 1_000_000),
+        read_onnx,
+        "fields",
+    ),
+    "onnx-many-attributes": Attack(
+        "the same in one node", "a.onnx", _graph(_message(1, b"\x2a\0" * 1_000_000)), read_onnx, "fields"
+    ),
+    "onnx-many-names": Attack(
+        "a node of a million inputs",
+        "a.onnx",
+        _graph(_message(1, b"\x0a\0" * 1_000_000)),
+        read_onnx,
+        "fields",
+    ),
+    "onnx-sparse-giant": Attack(
+        "2 GiB of nothing, which take no disk space",
+        "a.onnx",
+        sparse((2 << 30) - 10),
+        read_onnx,
+        "not an ONNX model",
+    ),
+    "onnx-field-beyond-end": Attack(
+        "a text that ends after the file",
+        "a.onnx",
+        data(b"\x08\x08\x32\x7fabc"),
+        read_onnx,
+        "beyond its message",
+    ),
+    "onnx-endless-number": Attack(
+        "a number without an end", "a.onnx", data(b"\x0a" + b"\xff" * 99), read_onnx, "number without an end"
     ),
     "onnx-empty": Attack(
         "no bytes: an empty protobuf is valid", "a.onnx", data(b""), read_onnx, "no version"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from attack import Attack, data, text
+from hostile_arrays import sparse
 from PIL import Image
 
 from vacc_deploy.safe_io import read_bytes, read_image, read_json, read_npz, read_yaml
@@ -41,10 +42,23 @@ def _bmp(width: int, height: int) -> bytes:
     return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + header
 
 
-def _sparse(path: Path) -> None:
-    """Ten gigabytes that take no room on the disk."""
-    with path.open("wb") as file:
-        file.truncate(10 << 30)
+def _jpeg_of_many_scans(count: int, side: int = 2000) -> bytes:
+    """A grey progressive JPEG; each scan is a few bytes and is decoded over all of the picture."""
+
+    def segment(kind: bytes, content: bytes) -> bytes:
+        return b"\xff" + kind + struct.pack(">H", len(content) + 2) + content
+
+    blocks = (side // 8) ** 2
+    one_code = bytes([1] + [0] * 15)
+    head = segment(b"\xdb", b"\0" + b"\1" * 64) + segment(
+        b"\xc2", struct.pack(">BHHB", 8, side, side, 1) + b"\1\x11\0"
+    )
+    head += segment(b"\xc4", b"\x00" + one_code + b"\x00") + segment(b"\xc4", b"\x10" + one_code + b"\xe0")
+    first = segment(b"\xda", b"\1\1\0\0\0\0") + b"\0" * (blocks // 8 + 1)
+    runs = "".join(["0" + "1" * 13 + "0"] * -(-blocks // (1 << 14)))  # each ends the blocks of 2^14 and more
+    runs += "1" * (-len(runs) % 8)
+    body = int(runs, 2).to_bytes(len(runs) // 8, "big").replace(b"\xff", b"\xff\0")
+    return b"\xff\xd8" + head + first + (segment(b"\xda", b"\1\1\0\1\x3f\0") + body) * count + b"\xff\xd9"
 
 
 def _loop(path: Path) -> None:
@@ -115,6 +129,34 @@ PICTURE_ATTACKS = {
         read_image,
         "picture",
     ),
+    "jpeg-many-scans": Attack(
+        "3000 scans of 14 bytes, each decoded over 4 million pixels",
+        "a.jpg",
+        data(_jpeg_of_many_scans(3000)),
+        read_image,
+        "scan",
+    ),
+    "ppm-float": Attack(
+        "Pillow's float variant of PPM, which has one channel",
+        "a.ppm",
+        data(b"Pf\n2 2\n-1.0\n" + b"\0" * 16),
+        read_image,
+        "not a picture",
+    ),
+    "ppm-comments": Attack(
+        "two megabytes of comments before the size",
+        "a.ppm",
+        data(b"P6\n" + b"#\n" * 1_000_000 + b"2 2\n255\n"),
+        read_image,
+        "not a picture",
+    ),
+    "picture-sparse-giant": Attack(
+        "a picture's first bytes and a quarter of a gigabyte of nothing",
+        "a.png",
+        sparse(250 << 20, png(8, 8)[:60]),
+        read_image,
+        "too large",
+    ),
     "path-missing": Attack("no such file", "a.yaml", _nothing, read_yaml, "no such file"),
     "path-folder": Attack("a folder", "a.yaml", lambda path: path.mkdir(), read_yaml, "folder"),
     "path-pipe": Attack("a pipe: open() would wait for ever", "a.json", _pipe, read_json, "pipe"),
@@ -122,7 +164,9 @@ PICTURE_ATTACKS = {
     "path-device": Attack(
         "a device without an end", "zero", lambda path: path.symlink_to("/dev/zero"), read_bytes, "device"
     ),
-    "path-sparse-giant": Attack("10 GiB that take no disk space", "a.npz", _sparse, read_npz, "too large"),
+    "path-sparse-giant": Attack(
+        "10 GiB that take no disk space", "a.npz", sparse(10 << 30), read_npz, "too large"
+    ),
     "path-null": Attack(
         "a null in the name", "x", _nothing, lambda path: read_bytes(str(path) + "\0.png"), "null"
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from attack import Attack, data, text
+from hostile_arrays import sparse
 
 from vacc_deploy.config import load_build_config, load_vdsp_params
 from vacc_deploy.safe_io import read_json, read_lines, read_yaml
@@ -123,6 +124,29 @@ TEXT_ATTACKS = {
         load_build_config,
         "1 to 8 numbers",
     ),
+    "build-many-unknown-keys": Attack(
+        "5 000 misspelt keys: looking for what was meant takes a second for every thousand",
+        "a.yaml",
+        text(
+            _BUILD.format(name="x", shape="[1, 3, 8, 8]") + "".join(f"fronten{k}: 1\n" for k in range(5_000))
+        ),
+        load_build_config,
+        "unknown key",
+    ),
+    "json-many-values": Attack(
+        "a million empty lists: 3 bytes in the file and 64 in memory",
+        "a.json",
+        text("[" + "[]," * 1_000_000 + "[]]"),
+        read_json,
+        "values",
+    ),
+    "json-wide-text": Attack(
+        "one wide character makes Python store four bytes for each of the others",
+        "a.json",
+        text('"' + "a" * (15 << 20) + '\U0001f600"'),
+        read_json,
+        "not an object",
+    ),
     "json-deep": Attack(
         "100 000 open brackets", "a.json", text("[" * 100_000 + "]" * 100_000), read_json, "levels deep"
     ),
@@ -175,12 +199,32 @@ TEXT_ATTACKS = {
         load_vdsp_params,
         "whole number from 1 to 65536",
     ),
+    "vdsp-many-keys": Attack(
+        "9 000 unknown keys: looking for what was meant takes a second for every thousand",
+        "a.json",
+        text(
+            '{"OpType": "FUSION_OP_RGB_RESIZE_CVTCOLOR_NORM_TENSOR", "OpConfig": {'
+            + ", ".join(f'"OimageWidt{k}": 1' for k in range(9_000))
+            + "}}"
+        ),
+        load_vdsp_params,
+        "9000 keys",
+    ),
+    "vdsp-many-operators": Attack(
+        "50 000 operators", "a.json", text("[" + "{}," * 50_000 + "{}]"), load_vdsp_params, "operators"
+    ),
     "vdsp-old-bad-bits": Attack(
         "a bit pattern that is infinity in fp16",
         "a.json",
         text('{"vdsp_op_type": 301, "meanr": 31744, "norma_type": 4}'),
         load_vdsp_params,
         "bit pattern",
+    ),
+    "datalist-many-lines": Attack(
+        "two million lines of one letter", "list.txt", text("a\n" * 2_000_000), read_lines, "lines"
+    ),
+    "json-sparse-giant": Attack(
+        "15 MiB of null characters that take no disk space", "a.json", sparse(15 << 20), read_json, "null"
     ),
     "datalist-binary": Attack(
         "a datalist that is not text", "list.txt", data(b"\xff\xfe\x00"), read_lines, "UTF-8"

@@ -197,7 +197,9 @@ def resize(b: NetworkBuilder, x: str) -> str | None:
     if mode == "nearest":
         rules = ["round_prefer_floor", "floor", "ceil", "round_prefer_ceil"]
         attributes["nearest_mode"] = str(pick(b, *rules))
-    if b.random.random() < 0.5:
+    # ONNX rounds down the exact product with the float32 scale, ONNX Runtime the product in float32.
+    exact = [int(np.floor(s * float(np.float32(f)))) for s, f in zip(shape[2:], factors, strict=True)]
+    if b.random.random() < 0.5 or exact != size:
         target = b.constant(np.array([*shape[:2], *size], np.int64))
         return b.node("Resize", [x, "", "", target], **attributes)
     return b.node("Resize", [x, "", b.constant(np.array([1, 1, *factors], np.float32))], **attributes)

@@ -15,6 +15,7 @@ from vacc_deploy.safe_io import KeyPath
 
 _Section = TypeVar("_Section", bound=BaseModel)
 
+_MAX_PROBLEMS = 20  # reported in one pass; nobody reads more
 _KINDS = {
     "model_type": "a section with keys below it", "model_attributes_type": "a section with keys below it",
     "dict_type": "a section with keys below it", "list_type": "a list", "tuple_type": "a list",
@@ -36,7 +37,7 @@ def validated(source: Normalised, root: type[_Section]) -> _Section:
         try:
             section, details = root.model_validate(source.data), []
         except ValidationError as error:
-            details = error.errors(include_url=False)
+            details = error.errors(include_url=False)[: _MAX_PROBLEMS - len(errors)]
         misspelt = _misspelt_keys(details, source, root)
         if not misspelt:
             break

@@ -15,6 +15,8 @@ from vacc_deploy.config.vdsp_legacy import is_legacy, modernise
 from vacc_deploy.errors import ConfigError, ErrorList
 from vacc_deploy.safe_io import KeyPath, PathLike, Positions, read_json_located
 
+_MAX_OPERATORS, _MAX_KEYS = 100, 200
+
 
 @dataclass(frozen=True, slots=True)
 class VdspParams:
@@ -60,6 +62,9 @@ def vdsp_params(data: Any, positions: Positions) -> list[VdspParams]:
         ErrorList: The data are not vdsp parameters.
     """
     entries = data if isinstance(data, list) else [data]
+    if len(entries) > _MAX_OPERATORS:
+        what = f"the file holds {len(entries)} operators"
+        raise ErrorList([ConfigError(what, where=positions.file, hint="no run stream has so many")])
     checks = [
         _Check(entry, (index,) if isinstance(data, list) else (), positions)
         for index, entry in enumerate(entries)
@@ -91,6 +96,9 @@ class _Check:
 
     def run(self) -> VdspParams:
         entry = self.entry
+        if _largest(entry) > _MAX_KEYS:
+            self.error((), f"an object of {_largest(entry)} keys", "no vdsp operator has so many")
+            return VdspParams("")
         if isinstance(entry, dict) and is_legacy(entry):
             entry = modernise(entry, self.error, self.remark)
         if not isinstance(entry, dict) or "OpType" not in entry:
@@ -132,6 +140,12 @@ class _Check:
             problem = rule(value)
             if problem is not None:
                 self.error(("OpConfig", key), f"{key}: {problem[0]}", problem[1])
+
+
+def _largest(entry: Any) -> int:
+    """Keys of the operator's object, or of its OpConfig."""
+    objects = [entry, entry.get("OpConfig")] if isinstance(entry, dict) else []
+    return max((len(item) for item in objects if isinstance(item, dict)), default=0)
 
 
 _Problem = tuple[str, str] | None

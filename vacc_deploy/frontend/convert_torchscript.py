@@ -16,10 +16,11 @@ import onnx
 
 from vacc_deploy.errors import ModelError
 from vacc_deploy.safe_io import open_archive
-from vacc_deploy.safe_io.limits import MAX_CHECKPOINT_BYTES
+from vacc_deploy.safe_io.limits import MAX_CHECKPOINT_BYTES, MAX_MODEL_BYTES
 
 TIME_LIMIT_S = 600
 MEMORY_LIMIT_BYTES = 16 << 30  # address space; torch maps several GB that it never touches
+FILE_LIMIT_BYTES = MAX_MODEL_BYTES  # of any file that it writes
 _METADATA_LIMIT = 1 << 20  # bytes
 _METADATA_NAME = "/extra/vdeploy.json"
 
@@ -47,7 +48,11 @@ def stored_inputs(path: Path) -> dict[str, list[int]] | None:
 
 
 def _limit_resources() -> None:
-    for kind, limit in ((resource.RLIMIT_AS, MEMORY_LIMIT_BYTES), (resource.RLIMIT_CPU, TIME_LIMIT_S)):
+    for kind, limit in (
+        (resource.RLIMIT_AS, MEMORY_LIMIT_BYTES),
+        (resource.RLIMIT_CPU, TIME_LIMIT_S),
+        (resource.RLIMIT_FSIZE, FILE_LIMIT_BYTES),
+    ):
         hard = resource.getrlimit(kind)[1]
         resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 

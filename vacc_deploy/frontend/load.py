@@ -14,6 +14,7 @@ from vacc_deploy.frontend.depthwise_filter import depthwise_filter
 from vacc_deploy.frontend.finite_weights import require_finite
 from vacc_deploy.frontend.fold_batchnorm import fold_batchnorm
 from vacc_deploy.frontend.row_bias import row_bias
+from vacc_deploy.frontend.settled_sizes import require_settled_sizes
 from vacc_deploy.frontend.simplify import normalise, simplify
 from vacc_deploy.frontend.static_modulation import static_modulation
 from vacc_deploy.frontend.static_shapes import set_input_shapes
@@ -38,7 +39,7 @@ def clean(
         Static shapes, constants folded, opset ≥ 17, all nodes named, metadata kept.
 
     Raises:
-        ModelError: Shapes are missing or wrong, weights are not finite, or the model is not valid.
+        ModelError: Shapes are missing, wrong or ambiguous, weights are not finite, or the model is not valid.
     """
     set_input_shapes(model, inputs, where)
     model = _raise_opset(model, where)
@@ -51,6 +52,7 @@ def clean(
     if row_bias(graph_model) + (fold_batchnorm(graph_model) if fold else 0):
         graph_model = normalise(ir.serde.serialize_model(graph_model))
     _require_static(graph_model, where)
+    require_settled_sizes(graph_model, where)
     require_finite(graph_model, where)
     return graph_model
 

@@ -20,8 +20,9 @@ from vacc_deploy.safe_io.limits import MAX_ARRAY_BYTES, MAX_CHECKPOINT_BYTES, MA
 from vacc_deploy.safe_io.pickle_machine import Call, PersistentId, PickleReader
 from vacc_deploy.safe_io.safetensors_file import read_safetensors
 from vacc_deploy.safe_io.source import PathLike, describe_impostor, file_error, open_source
-from vacc_deploy.safe_io.state_dict import describe_entries, find_state_dict, strip_module
+from vacc_deploy.safe_io.state_dict import TooLargeError, describe_entries, find_state_dict, strip_module
 from vacc_deploy.safe_io.torch_tensors import STORAGE_TYPES, TensorReader, as_storage
+from vacc_deploy.safe_io.torchscript_code import forbidden_in_code, forbidden_in_pickle
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
@@ -71,7 +72,7 @@ def is_torchscript(path: PathLike) -> bool:
 
 
 def check_torchscript(path: PathLike) -> None:
-    """Make sure that a file is a TorchScript archive of sensible sizes before torch is let near it.
+    """Make sure that a file is a TorchScript archive of sensible sizes, whose program touches no file.
 
     Raises:
         FileError: Not TorchScript, damaged, or built to do harm.
@@ -79,6 +80,7 @@ def check_torchscript(path: PathLike) -> None:
     with open_archive(path, MAX_CHECKPOINT_BYTES) as archive:
         prefix = _prefix(path, archive)
         if f"{prefix}constants.pkl" in archive.names:
+            _check_program(path, archive)
             return
         if f"{prefix}.data/extern_modules" in archive.names:
             raise file_error(
@@ -87,6 +89,18 @@ def check_torchscript(path: PathLike) -> None:
     raise file_error(
         path, "not TorchScript but a checkpoint of weights", "export the model first: vdeploy export"
     )
+
+
+def _check_program(path: PathLike, archive: Archive) -> None:
+    for name in archive.names:
+        what = None
+        if name.endswith(".py"):
+            what = forbidden_in_code(archive.read(name, MAX_PICKLE_BYTES))
+        elif name.endswith(".pkl"):
+            what = forbidden_in_pickle(archive.read(name, MAX_PICKLE_BYTES))
+        if what is not None:
+            hint = "do not use this file, or export the network as ONNX where it comes from"
+            raise file_error(path, f"the program in '{name}' holds {what}", hint)
 
 
 def _read_zip(path: PathLike) -> dict[str, NDArray[Any]]:
@@ -197,7 +211,10 @@ def _item_sizes(root: Any) -> dict[str, int]:
 
 
 def _weights(path: PathLike, root: Any, tensors: TensorReader) -> dict[str, NDArray[Any]]:
-    found: Mapping[str, Any] = find_state_dict(root)
+    try:
+        found: Mapping[str, Any] = find_state_dict(root)
+    except TooLargeError as error:
+        raise file_error(path, "not a checkpoint of a network", _USE_STATE_DICT, str(error)) from None
     if not found:
         raise _no_weights(path, root)
     return {name: tensors.array(name, tensor) for name, tensor in found.items()}

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vacc_deploy.safe_io.atomic import write_bytes_atomic
-from vacc_deploy.safe_io.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
-from vacc_deploy.safe_io.source import PathLike, describe_impostor, file_error, read_bytes
+from vacc_deploy.safe_io.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_JPEG_SCANS
+from vacc_deploy.safe_io.source import PathLike, describe_impostor, file_error, open_source, read_bytes
 
 # No other parser of Pillow's is ever reached: PSD, EPS (which starts Ghostscript), FITS … stay shut.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+# The size in a PPM; Pillow's float variant "Pf" would come back as another kind of picture.
+_PNM_HEADER = re.compile(rb"P[1-6]((\s|#[^\r\n]*[\r\n])+\d{1,9}){2}")
+_PNM_HEADER_BYTES = 4096
 _HINT = "give a PNG, JPEG, BMP, WebP, TIFF or PPM file"
 
 Decoder = Literal["opencv", "pillow"]
@@ -29,7 +33,8 @@ def image_size(path: PathLike) -> tuple[int, int]:
     Raises:
         FileError: Not a picture of a known format, or larger than 100 megapixels.
     """
-    return _checked_header(path, read_bytes(path, MAX_IMAGE_BYTES))
+    with open_source(path, MAX_IMAGE_BYTES) as (file, _):
+        return _checked_header(path, file)
 
 
 def read_image(path: PathLike, decoder: Decoder = "opencv") -> NDArray[np.uint8]:
@@ -47,8 +52,8 @@ def read_image(path: PathLike, decoder: Decoder = "opencv") -> NDArray[np.uint8]
         FileError: Unreadable, not a picture of a known format, damaged or cut short, or larger than 100
             megapixels.
     """
+    image_size(path)
     data = read_bytes(path, MAX_IMAGE_BYTES)
-    _checked_header(path, data)
     _check_complete(path, data)
     return _decode_pillow(path, data) if decoder == "pillow" else _decode_opencv(path, data)
 
@@ -71,21 +76,25 @@ def write_image(path: PathLike, rgb: NDArray[np.uint8]) -> None:
     write_bytes_atomic(path, encoded.tobytes())
 
 
-def _checked_header(path: PathLike, data: bytes) -> tuple[int, int]:
+def _checked_header(path: PathLike, file: BinaryIO) -> tuple[int, int]:
     from PIL import Image
 
-    if not data:
+    head = file.read(_PNM_HEADER_BYTES)
+    file.seek(0)
+    if not head:
         raise file_error(path, "the file is empty", _HINT)
+    if head.startswith(b"P") and not _PNM_HEADER.match(head):
+        raise file_error(path, "not a picture that can be read", _HINT, "it is no PPM, PGM or PBM")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own cap below is an error where Pillow's is a warning
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            with Image.open(file, formats=FORMATS) as image:
                 width, height = image.size
     except (Image.DecompressionBombError, MemoryError):
         raise file_error(path, "the picture is too large", "the limit is 100 megapixels") from None
     # Pillow's parsers raise almost anything on damaged headers (struct.error, KeyError, SyntaxError, …).
     except Exception as error:
-        what = describe_impostor(data[:64])
+        what = describe_impostor(head)
         reason = f"not a picture but {what[0]}" if what else "not a picture that can be read"
         raise file_error(path, reason, what[1] if what else _HINT, _first_line(error)) from None
     if width * height > MAX_IMAGE_PIXELS:
@@ -100,6 +109,10 @@ def _checked_header(path: PathLike, data: bytes) -> tuple[int, int]:
 def _check_complete(path: PathLike, data: bytes) -> None:
     """OpenCV fills the missing part of a cut JPEG or PNG with grey; an error is better."""
     cut = False
+    if data.count(b"\xff\xda") > MAX_JPEG_SCANS and data.startswith(b"\xff\xd8"):
+        raise file_error(
+            path, "a JPEG whose every scan is decoded over the whole picture, of too many", _HINT
+        )
     if data.startswith(b"\xff\xd8"):
         cut = data.rfind(b"\xff\xd9") < 0
     elif data.startswith(b"\x89PNG"):

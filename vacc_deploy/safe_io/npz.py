@@ -26,7 +26,7 @@ _HEADER = re.compile(
     r"\s*'shape':\s*\((?P<shape>[\s0-9,]*)\),?\s*\}\s*",
     re.DOTALL,
 )
-_DTYPE = re.compile(r"'([<>|=]?)([fiu][1248]|b1)'")
+_DTYPE = re.compile(r"'([<>|=]?)(f[248]|[iu][1248]|b1)'")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same arrays give the same bytes at any time
 
 
@@ -104,6 +104,8 @@ def parse_npy(data: bytearray, where: str) -> NDArray[Any]:
             f"the array promises {promised} bytes and holds {present}",
             "the file is damaged: write it again",
         )
+    if math.prod(max(side, 1) for side in shape) > MAX_ARRAY_BYTES:  # numpy refuses some shapes without items
+        raise file_error(where, f"the array's shape {shape} is absurd", "write it again")
     array = np.frombuffer(data, dtype, math.prod(shape), prefix + length) if promised else np.empty(0, dtype)
     array = array.reshape(shape, order="F" if match["fortran"] == "True" else "C")
     return array if dtype.isnative else array.astype(dtype.newbyteorder("="))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 import os
 import stat
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vacc_deploy.errors import FileError
-from vacc_deploy.safe_io.limits import MAX_ARRAY_RANK, MAX_MODEL_BYTES
+from vacc_deploy.safe_io.limits import MAX_ARRAY_RANK, MAX_MODEL_BYTES, MAX_MODEL_FIELDS
+from vacc_deploy.safe_io.onnx_size import exceeds
 from vacc_deploy.safe_io.source import (
     PathLike,
     describe_impostor,
@@ -50,10 +52,8 @@ def read_onnx(path: PathLike) -> onnx.ModelProto:
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+    _check_before_parsing(path)
     data = read_bytes(path, MAX_MODEL_BYTES)
-    what = describe_impostor(data[:64])
-    if what:
-        raise file_error(path, f"not an ONNX model but {what[0]}", what[1])
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
@@ -64,11 +64,34 @@ def read_onnx(path: PathLike) -> onnx.ModelProto:
     if model.ir_version < 1 or not model.opset_import or not model.graph.output:
         raise file_error(path, "not an ONNX model: it has no version, operator set or output", _HINT)
     _check_names(path, model)
-    for tensor in _tensors(model):
-        if tensor.data_location == _EXTERNAL:
-            _load_external(Path(path), tensor)
+    tensors = list(_tensors(model))
+    external = [tensor for tensor in tensors if tensor.data_location == _EXTERNAL]
+    if sum(map(_promised_bytes, external)) + len(data) > MAX_MODEL_BYTES:
+        raise file_error(path, f"its external data are larger than {MAX_MODEL_BYTES} bytes", _HINT)
+    for tensor in external:
+        _load_external(Path(path), tensor)
+    for tensor in tensors:
         _check_size(path, tensor)
     return model
+
+
+def _check_before_parsing(path: PathLike) -> None:
+    """Looks at the file where it lies: parsing would first copy all of it, and then make all its objects."""
+    with open_source(path, MAX_MODEL_BYTES) as (file, size):
+        what = describe_impostor(file.read(64))
+        if what:
+            raise file_error(path, f"not an ONNX model but {what[0]}", what[1])
+        if not size:
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            try:
+                too_many = exceeds(data, MAX_MODEL_FIELDS)
+            except ValueError as error:
+                raise file_error(path, "not an ONNX model", _HINT, str(error)) from None
+    if too_many:
+        raise file_error(
+            path, f"a model of more than {MAX_MODEL_FIELDS} fields", "no network has so many: " + _HINT
+        )
 
 
 def _check_names(path: PathLike, model: onnx.ModelProto) -> None:
@@ -133,6 +156,13 @@ def _check_size(path: PathLike, tensor: Any) -> None:
         raise _tensor_error(path, tensor, f"promises {promised} {unit} and holds {present}", _HINT)
 
 
+def _promised_bytes(tensor: Any) -> int:
+    """Bytes that a tensor's shape and type ask for."""
+    bits, _ = _ITEM_BITS.get(tensor.data_type, (0, ""))
+    count: int = math.prod(max(dim, 0) for dim in tensor.dims)
+    return (count * bits + 7) // 8
+
+
 def _load_external(model_path: Path, tensor: Any) -> None:
     entries = {entry.key: entry.value for entry in tensor.external_data}
     # protobuf hands out text that is not UTF-8 as bytes
@@ -147,7 +177,7 @@ def _load_external(model_path: Path, tensor: Any) -> None:
     place = _confined(model_path, tensor, entries["location"])
     if tensor.data_type not in _ITEM_BITS:
         raise _tensor_error(model_path, tensor, "cannot lie in an external file", _HINT)
-    needed = (math.prod(max(dim, 0) for dim in tensor.dims) * _ITEM_BITS[tensor.data_type][0] + 7) // 8
+    needed = _promised_bytes(tensor)
     offset = _whole_number(model_path, tensor, entries.get("offset", "0"))
     length = _whole_number(model_path, tensor, entries["length"]) if "length" in entries else needed
     if length != needed:

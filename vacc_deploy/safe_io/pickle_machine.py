@@ -262,7 +262,7 @@ class PickleReader:
 
 def _hashable(key: Any) -> Any:
     """Keys that are not plain stay apart from all others: hashing a deep tuple could overflow the C stack."""
-    return key if isinstance(key, (str, int, float, bytes, type(None), Call)) else Call("key", ())
+    return key if isinstance(key, (str, int, float, bytes, type(None))) else Call("key", ())
 
 
 _STOP = ord(".")

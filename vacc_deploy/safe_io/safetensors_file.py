@@ -36,10 +36,10 @@ def read_safetensors(path: PathLike) -> dict[str, NDArray[Any]]:
     with open_source(path, MAX_CHECKPOINT_BYTES) as (file, size):
         try:
             header, start = _read_header(path, file, size)
+            entries = _checked_entries(path, header, size - start)
             data = np.fromfile(file, np.uint8)
         except OSError as error:
             raise os_error(path, error) from error
-    entries = _checked_entries(path, header, size - start)
     if data.size != size - start:
         raise file_error(
             path, "the file changed while it was read", "wait until it is complete, then try again"
@@ -143,6 +143,8 @@ def _checked_entry(path: PathLike, name: str, entry: Any) -> tuple[str, tuple[in
     begin, end = offsets
     if end - begin != math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize:
         raise _entry_error(path, name, "has a shape that does not fit its bytes")
+    if math.prod(max(side, 1) for side in shape) > MAX_CHECKPOINT_BYTES:  # numpy refuses some without items
+        raise _entry_error(path, name, "has a shape of absurd size")
     return dtype, tuple(shape), begin, end
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vacc_deploy.errors import FileError
-from vacc_deploy.safe_io.limits import MAX_ARTIFACT_BYTES, MAX_TEXT_BYTES, MIB
+from vacc_deploy.safe_io.limits import MAX_ARTIFACT_BYTES, MAX_LINES, MAX_TEXT_BYTES, MIB
 
 _MAX_SHOWN = 1000
 PathLike = str | os.PathLike[str]
@@ -180,5 +180,12 @@ def read_text(path: PathLike, limit: int = MAX_TEXT_BYTES) -> str:
 
 
 def read_lines(path: PathLike) -> list[str]:
-    """The non-empty lines of a text file such as a datalist, stripped of surrounding blanks."""
-    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    """The non-empty lines of a text file such as a datalist, stripped of surrounding blanks.
+
+    Raises:
+        FileError: The file is unreadable, not UTF-8 text, or has more than a million lines.
+    """
+    text = read_text(path)
+    if text.count("\n") > MAX_LINES:
+        raise file_error(path, f"the file has more than {MAX_LINES} lines", "split it")
+    return [line.strip() for line in text.splitlines() if line.strip()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vacc_deploy.safe_io.pickle_machine import Call
+from vacc_deploy.safe_io.pickle_machine import Call, Global
 from vacc_deploy.safe_io.torch_tensors import TensorView, as_tensor
 
 # Where training scripts put the weights, best first: averaged weights are what their authors publish results
@@ -14,33 +14,42 @@ WRAPPERS = (
     "model_state", "model", "net", "network", "generator", "netG", "weights",
 )  # fmt: skip
 _MAX_NESTING = 16
-_MAX_MODULES = 100_000
+_MAX_ENTRIES = 100_000  # of all modules, those of a shared one counted at each of its places
+_MAX_KEY = 512
+_NOTHING: dict[Any, Any] = {}  # one object, since answers are kept by identity
+
+
+class TooLargeError(ValueError):
+    """A module tree that no network has, built of a few modules that hold each other many times over."""
 
 
 def find_state_dict(root: Any) -> dict[str, TensorView]:
     """The weights in an unpickled checkpoint, by their state-dict keys without a leading ``module.``.
 
     Empty if there are none.
+
+    Raises:
+        TooLargeError: A module tree of absurd size.
     """
-    value = root
+    search, value = _Search(), root
     for _ in range(_MAX_NESTING):
-        tensors = _tensors_in(value)
+        tensors = search.tensors_in(value)
         if tensors:
             return strip_module(tensors)
-        inner = _inner(value)
-        if inner is None:
+        value = search.inner(value)
+        if value is None:
             return {}
-        value = inner
     return {}
 
 
 def describe_entries(root: Any) -> str:
     """The names at the top of a checkpoint without weights, for a message."""
-    entries = _entries(root)
+    entries = _Search().entries(root)
     if not entries:
         return f"it holds one {type(root).__name__}"
-    names = sorted(str(name)[:40] for name in entries)
-    return "it holds " + ", ".join(names[:12]) + (" …" if len(names) > 12 else "")
+    # Other keys may be tuples of tuples whose text has no end.
+    names = sorted(str(name)[:40] for name in entries if isinstance(name, (str, int, float)))
+    return "it holds " + (", ".join(names[:12]) or "no names") + (" …" if len(names) > 12 else "")
 
 
 def strip_module(tensors: dict[str, Any]) -> dict[str, Any]:
@@ -50,36 +59,79 @@ def strip_module(tensors: dict[str, Any]) -> dict[str, Any]:
     return tensors
 
 
-def _entries(value: Any) -> dict[Any, Any]:
-    if isinstance(value, dict):
-        return value
-    if isinstance(value, Call):
+class _Search:
+    """Looks at each object once, however often the pickle refers to it: the answers are kept by identity."""
+
+    def __init__(self) -> None:
+        self._tensors: dict[int, dict[str, TensorView]] = {}
+        self._pairs: dict[int, dict[Any, Any]] = {}
+        self._module_entries = 0
+
+    def entries(self, value: Any) -> dict[Any, Any]:
+        """What a dict, or an object that a pickle fills like one, holds."""
+        if isinstance(value, dict):
+            return value
+        if not isinstance(value, Call):
+            return _NOTHING
         if value.items:
             return value.items
         pairs = value.arguments[0] if len(value.arguments) == 1 else None  # OrderedDict([(key, value), …])
-        if isinstance(pairs, (list, tuple)) and all(
-            isinstance(p, (list, tuple)) and len(p) == 2 for p in pairs
-        ):
-            return {pair[0]: pair[1] for pair in pairs if isinstance(pair[0], str)}
-    return {}
+        if not isinstance(pairs, (list, tuple)):
+            return _NOTHING
+        if id(pairs) not in self._pairs:
+            fits = all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs)
+            self._pairs[id(pairs)] = {p[0]: p[1] for p in pairs if isinstance(p[0], str)} if fits else {}
+        return self._pairs[id(pairs)]
 
+    def tensors_in(self, value: Any) -> dict[str, TensorView]:
+        """The tensors that a state dict, or a module and its children, hold by name."""
+        if isinstance(value, Call) and _module_state(value):
+            return self._flatten_module(value)
+        entries = self.entries(value)
+        if id(entries) not in self._tensors:
+            found = ((name, as_tensor(entry)) for name, entry in entries.items() if isinstance(name, str))
+            self._tensors[id(entries)] = {name: tensor for name, tensor in found if tensor is not None}
+        return self._tensors[id(entries)]
 
-def _tensors_in(value: Any) -> dict[str, TensorView]:
-    if isinstance(value, Call) and _module_state(value):
-        return _flatten_module(value)
-    found = ((name, as_tensor(entry)) for name, entry in _entries(value).items() if isinstance(name, str))
-    return {name: tensor for name, tensor in found if tensor is not None}
+    def inner(self, value: Any) -> Any:
+        """What within `value` looks most like the weights, or None."""
+        entries = self.entries(value)
+        for name in WRAPPERS:
+            if isinstance(entries.get(name), (dict, Call)):
+                return entries[name]
+        values = value if isinstance(value, (list, tuple)) else entries.values()
+        candidates = {id(v): v for v in values if isinstance(v, (dict, Call))}
+        filled = [candidate for candidate in candidates.values() if self.tensors_in(candidate)]
+        return filled[0] if len(filled) == 1 else None
 
-
-def _inner(value: Any) -> Any:
-    entries = _entries(value)
-    for name in WRAPPERS:
-        if isinstance(entries.get(name), (dict, Call)):
-            return entries[name]
-    candidates = [entry for entry in entries.values() if _tensors_in(entry)]
-    if isinstance(value, (list, tuple)):
-        candidates = [entry for entry in value if isinstance(entry, (dict, Call)) and _tensors_in(entry)]
-    return candidates[0] if len(candidates) == 1 else None
+    def _flatten_module(self, module: Call) -> dict[str, TensorView]:
+        """A module tree's parameters and buffers by state-dict key; shared modules appear under each name."""
+        tensors: dict[str, TensorView] = {}
+        pending: list[tuple[str, Call, int]] = [("", module, 0)]
+        while pending:
+            prefix, current, depth = pending.pop()
+            state = _module_state(current)
+            torch_style = "_parameters" in state or "_modules" in state
+            tables = (
+                [state.get(key) for key in ("_parameters", "_buffers", "_modules")]
+                if torch_style
+                else [state]
+            )
+            children: list[tuple[str, Call, int]] = []
+            for entries in map(self.entries, tables):
+                self._module_entries += len(entries)
+                if self._module_entries > _MAX_ENTRIES:
+                    raise TooLargeError(f"its modules have more than {_MAX_ENTRIES} entries")
+                for name, entry in entries.items():
+                    if not isinstance(name, str) or len(prefix) + len(name) > _MAX_KEY:
+                        continue
+                    tensor = as_tensor(entry)
+                    if tensor is not None:
+                        tensors[f"{prefix}{name}"] = tensor
+                    elif isinstance(entry, Call) and depth < _MAX_NESTING:
+                        children.append((f"{prefix}{name}.", entry, depth + 1))
+            pending.extend(reversed(children))
+        return tensors
 
 
 def _module_state(value: Call) -> dict[Any, Any]:
@@ -89,32 +141,5 @@ def _module_state(value: Call) -> dict[Any, Any]:
         return {}
     if "_parameters" in state or "_modules" in state:
         return state
-    is_script = str(value.function).startswith("__torch__")
+    is_script = isinstance(value.function, Global) and value.function.module.startswith("__torch__")
     return state if is_script else {}
-
-
-def _flatten_module(module: Call) -> dict[str, TensorView]:
-    """A module tree's parameters and buffers by state-dict key; shared modules appear under each name."""
-    tensors: dict[str, TensorView] = {}
-    pending: list[tuple[str, Call, int]] = [("", module, 0)]
-    visited = 0
-    while pending:
-        prefix, current, depth = pending.pop()
-        visited += 1
-        if depth > _MAX_NESTING or visited > _MAX_MODULES:
-            continue
-        state = _module_state(current)
-        torch_style = "_parameters" in state or "_modules" in state
-        tables = (
-            [state.get(key) for key in ("_parameters", "_buffers", "_modules")] if torch_style else [state]
-        )
-        children: list[tuple[str, Call, int]] = []
-        for table in tables:
-            for name, entry in _entries(table).items():
-                tensor = as_tensor(entry)
-                if tensor is not None:
-                    tensors[f"{prefix}{name}"] = tensor
-                elif isinstance(entry, Call):
-                    children.append((f"{prefix}{name}.", entry, depth + 1))
-        pending.extend(reversed(children))
-    return tensors

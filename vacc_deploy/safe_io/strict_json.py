@@ -8,7 +8,13 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from vacc_deploy.safe_io.limits import MAX_DEPTH, MAX_JSON_BYTES, MAX_NUMBER_CHARS
+from vacc_deploy.safe_io.limits import (
+    MAX_CONFIG_BYTES,
+    MAX_DEPTH,
+    MAX_JSON_BYTES,
+    MAX_JSON_VALUES,
+    MAX_NUMBER_CHARS,
+)
 from vacc_deploy.safe_io.positions import Position, Positions
 from vacc_deploy.safe_io.source import PathLike, file_error, read_text
 
@@ -56,6 +62,9 @@ def parse_json(text: str, where: str) -> Any:
         FileError: The text is not strict JSON; names line and column.
     """
     try:
+        # Each value but the first follows one of these; commas in strings count too, which does no harm.
+        if sum(map(text.count, ",[{")) > MAX_JSON_VALUES:
+            raise _RefusedError(f"more than {MAX_JSON_VALUES} values")
         _check_depth(text)
         return json.loads(
             text,
@@ -117,7 +126,7 @@ def read_json(path: PathLike, limit: int = MAX_JSON_BYTES) -> dict[str, Any]:
     return data
 
 
-def read_json_located(path: PathLike, limit: int = MAX_JSON_BYTES) -> tuple[Any, Positions]:
+def read_json_located(path: PathLike, limit: int = MAX_CONFIG_BYTES) -> tuple[Any, Positions]:
     """The contents of a JSON file and where each of its values stands.
 
     Raises:

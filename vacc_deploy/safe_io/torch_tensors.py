@@ -27,6 +27,7 @@ _BFLOAT16 = ("BFloat16Storage", "bfloat16")
 _WRAPPERS = frozenset({"_rebuild_parameter", "_rebuild_parameter_with_state", "Parameter", "Buffer"})
 _BUILDERS = frozenset({"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3"})
 _MAX_WRAPPERS = 8
+_MAX_SHARING = 8  # bytes of tensors per byte of storage; tied weights make it 2
 _HINT = "download or write the checkpoint again"
 
 
@@ -73,7 +74,7 @@ def _view(call: Call) -> TensorView | None:
     if storage is None or not isinstance(offset, int):
         return None
     shape, strides = _sizes(shape), _sizes(strides)
-    if shape is None or strides is None or len(shape) != len(strides) or len(shape) > MAX_ARRAY_RANK:
+    if shape is None or strides is None or len(shape) != len(strides):
         return None
     kind = storage.kind
     if isinstance(call.function, Global) and call.function.name == "_rebuild_tensor_v3":
@@ -87,7 +88,9 @@ def _view(call: Call) -> TensorView | None:
 def _sizes(value: Any) -> tuple[int, ...] | None:
     if isinstance(value, Call) and value.arguments:  # torch.Size((…))
         value = value.arguments[0]
-    if not isinstance(value, (tuple, list)) or not all(type(size) is int and size >= 0 for size in value):
+    if not isinstance(value, (tuple, list)) or len(value) > MAX_ARRAY_RANK:
+        return None
+    if not all(type(size) is int and size >= 0 for size in value):
         return None
     return tuple(value)
 
@@ -147,9 +150,11 @@ class TensorReader:
         )
         if count and not (tensor.offset >= 0 and last < available):
             raise self._error(name, f"reaches item {last} of a storage of {available}")
-        self._total += count * item.itemsize
-        if count > available or self._total > MAX_ARRAY_BYTES * 4:
+        if count > available:
             raise self._error(name, f"has {count} items and its storage {available}")
+        self._total += count * item.itemsize
+        if self._total > _MAX_SHARING * sum(map(len, self._storages.values())):
+            raise self._error(name, f"is one of too many views: {self._total} bytes so far of small storages")
         if not count:
             return np.zeros(tensor.shape, item.newbyteorder("="))
         flat = np.frombuffer(data, item, available)
