@@ -270,6 +270,23 @@ def test_small_layers_around_the_picture_stay_in_fp16():
     assert all(entry.precision == "int8" for entry in exact.values())
 
 
+def test_small_layers_that_make_a_vector_stay_in_fp16():
+    build = Builder(1, (64, 64))
+    x = build.node("Relu", [build.conv("input", 1, 16)])
+    for _ in range(8):
+        x = build.node("Relu", [build.conv(x, 16, 16, bias=False)])
+    vector = build.node("Flatten", [build.node("GlobalAveragePool", [x])])
+    style = build.node("Gemm", [vector, build.constant("unit", np.eye(16, dtype=np.float32))], "/style")
+    shape = build.constant("per_channel", np.array([1, 16, 1, 1], np.int64))
+    steered = build.node("Mul", [x, build.node("Reshape", [style, shape])])
+    model = build.model(build.conv(steered, 16, 1))
+    feeds = [{"input": np.random.default_rng(i).random((1, 1, 64, 64), np.float32)} for i in range(2)]
+    layers = calibrate(model, feeds, CalibrationSettings(threads=1)).layers
+    assert layers["/style"].why == "default: makes a vector, 0.00 % of the MACs"
+    exact = calibrate(model, feeds, CalibrationSettings.recipe_exact(threads=1)).layers
+    assert exact["/style"].precision == "int8"
+
+
 def test_a_run_of_any_size_equals_the_fixed_one():
     model, feeds = MODELS["residual"](), FEEDS["residual"]
     assert runs_on_crops(model)
