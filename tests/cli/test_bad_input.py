@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -115,6 +116,14 @@ CASES: dict[str, Case] = {
     "recipe that is no JSON": Case("compile net.onnx", "vdeploy", lambda: _network("net.onnx", metadata="{")),
     "checkpoint instead of a model": Case(
         "compile net.pth", "", lambda: write_safetensors("net.pth", {"w": np.ones(3, np.float32)})
+    ),
+    "old checkpoint instead of a model": Case(
+        "compile net.pth", "export the model first", lambda: Path("net.pth").write_bytes(pickle.dumps([1.5]))
+    ),
+    "zipped checkpoint instead of a model": Case(
+        "compile net.pth",
+        "not an ONNX model but a zip archive",
+        lambda: write_npz("net.pth", {"w": np.ones(3)}),
     ),
     "other input shape": Case(_INT8, "is asked for", _config("[1, 3, 16, 24]", "[1, 3, 32, 32]")),
     "other input name": Case(

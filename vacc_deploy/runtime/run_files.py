@@ -11,10 +11,11 @@ import numpy as np
 
 from vacc_deploy.errors import ConfigError, DataError
 from vacc_deploy.runtime.model import Model
+from vacc_deploy.runtime.output_file import write_outputs
 from vacc_deploy.runtime.pictures import Pixels, network_picture, output_picture, takes_luma
 from vacc_deploy.runtime.stream import RunStream
 from vacc_deploy.runtime.vdsp import VdspOp
-from vacc_deploy.safe_io import read_image, write_image, write_npz
+from vacc_deploy.safe_io import read_image, write_image
 
 _PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -87,7 +88,7 @@ def run_pictures(
         for result, path in zip(stream.run_all(requests()), results, strict=True):
             source, outputs = sources.popleft(), result.outputs[0]
             if raw:
-                write_npz(path, {f"output_{index}": array for index, array in enumerate(outputs)})
+                write_outputs(path, outputs)
             else:
                 write_image(path, output_picture(outputs[postprocess.output], postprocess, source))
             done()
@@ -112,5 +113,5 @@ def run_samples(
 
     with RunStream(model, queue_size=2) as stream:
         for result, path in zip(stream.run_all(requests()), results, strict=True):
-            write_npz(path, {f"output_{index}": array for index, array in enumerate(result.outputs[0])})
+            write_outputs(path, result.outputs[0])
             done()

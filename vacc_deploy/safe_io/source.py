@@ -33,6 +33,8 @@ _REASONS = {
     errno.EMFILE: ("too many open files", "raise the limit with 'ulimit -n'"),
 }
 
+_EXPORT_FIRST = "if it holds a model's weights, export the model first: vdeploy export"
+
 # First bytes → what the file really is, and what to do about it.
 _IMPOSTORS: tuple[tuple[bytes, str, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer, not the data", "fetch the data with 'git lfs pull'"),
@@ -43,6 +45,11 @@ _IMPOSTORS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x1f\x8b", "a gzip archive", "unpack it first"),
     (b"7z\xbc\xaf", "a 7-Zip archive", "unpack it first"),
     (b"Rar!", "a RAR archive", "unpack it first"),
+    (b"PK\x03\x04", "a zip archive, such as PyTorch's", _EXPORT_FIRST),
+    *(
+        (bytes((0x80, protocol)), "a pickle, such as an old PyTorch checkpoint", _EXPORT_FIRST)
+        for protocol in range(2, 6)
+    ),
 )
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from vacc_deploy.data.datalist import read_datalist
 from vacc_deploy.runtime.bench.budget import Budget
-from vacc_deploy.runtime.bench.instance import Sink, drive
+from vacc_deploy.runtime.bench.instance import drive
 from vacc_deploy.runtime.bench.settings import BenchSettings
 from vacc_deploy.runtime.bench.shapes import check_shapes, picture_size
 from vacc_deploy.runtime.bench.source import (
@@ -22,8 +19,8 @@ from vacc_deploy.runtime.bench.source import (
 )
 from vacc_deploy.runtime.instances import load_models, load_vdsp_op
 from vacc_deploy.runtime.latency import Span
+from vacc_deploy.runtime.output_file import write_outputs
 from vacc_deploy.runtime.stream import RunStream, StreamResult
-from vacc_deploy.safe_io import write_npz
 
 if TYPE_CHECKING:
     from vacc_deploy.artifact import Manifest
@@ -100,11 +97,3 @@ class Benchmark:
         for offset, outputs in enumerate(result.outputs):
             index = number * self.settings.batch_size + offset
             write_outputs(folder / f"output_{index:06d}.npz", outputs)
-
-
-def write_outputs(path: Path, outputs: list[np.ndarray]) -> None:
-    """Write a network's outputs as vamp does: ``output_0`` … in the network's order, float16, batch first."""
-    write_npz(path, {f"output_{index}": array for index, array in enumerate(outputs)})
-
-
-__all__ = ["Benchmark", "Sink", "write_outputs"]
