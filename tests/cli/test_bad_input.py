@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,6 +69,11 @@ def _npz(shape: tuple[int, ...], value: float = 0.5, key: str = "image") -> Call
 
 def _config(old: str = "", new: str = "") -> Callable[[], Any]:
     return lambda: Path("net.yaml").write_text(_YAML.replace(old, new) if old else _YAML)
+
+
+def _vdsp() -> None:
+    op = {"OpType": "FUSION_OP_RGB_RESIZE_CVTCOLOR_NORM_TENSOR", "OpConfig": {"NormaType": "DIV255"}}
+    Path("v.json").write_text(json.dumps(op))
 
 
 def _nothing() -> None:
@@ -209,6 +216,36 @@ CASES: dict[str, Case] = {
     "bench of another shape": Case("bench -m {artifact} -s 3,8,8 --iterations 1", "16"),
     "bench of a bad shape": Case("bench -m {artifact} -s 3,x --iterations 1", "3,x"),
     "bench of a missing datalist": Case("bench -m {artifact} --datalist gone.txt", "gone.txt"),
+    "bench for no time": Case("bench -m {artifact} -t -1", "the time (-t)"),
+    "bench without threads": Case("bench -m {artifact} --threads 0", "threads (--threads)"),
+    "run without threads": Case(
+        "run {artifact} --input pictures --threads 0 -o out", "greater than or equal to 1"
+    ),
+    "run into a file": Case(
+        "run {artifact} --input pictures --vdsp_params v.json -o net.yaml/out",
+        "a part of the path is a file",
+        _vdsp,
+    ),
+    "run of a build YAML into a file": Case(
+        "run net.yaml -m {artifact} -o net.yaml/out", "a part of the path is a file"
+    ),
+    "run of a bad picture": Case(
+        "run {artifact} --input bad.png --vdsp_params v.json -o out",
+        "bad.png",
+        lambda: (_vdsp(), Path("bad.png").write_text("no picture")),
+    ),
+    "eval into a file": Case(
+        "eval {artifact} --hr pictures --lr lr --save net.yaml/out",
+        "a part of the path is a file",
+        lambda: shutil.copytree("pictures", "lr"),
+    ),
+    "bench into a file": Case(
+        "bench -m {artifact} --datalist list.txt --path_output net.yaml/out",
+        "a part of the path is a file",
+        _npz(SHAPE),
+    ),
+    "npz into a file": Case("npz pictures -o net.yaml/out", "in the way"),
+    "export into a file": Case("export vdsr --size 32 32 -o net.yaml/out", "a part of the path is a file"),
     "bench mode": Case("bench -m {artifact} --mode fast", "fast"),
     "bench count": Case("bench -m {artifact} -i x", "'-i'"),
     "no ground truth": Case("eval {artifact} --hr gone --lr pictures", "gone"),

@@ -152,7 +152,9 @@ def bench(
     if forward_mode == 1:
         mode = "latency"
     prefix = model or find_newest()
-    if not iterations and seconds is None and datalist is None:
+    if iterations is not None and iterations < 1:
+        iterations = None  # vamp's word for endless
+    if iterations is None and seconds is None and datalist is None:
         seconds = _DEFAULT_SECONDS
     settings = BenchSettings(
         prefix=prefix,
@@ -161,7 +163,7 @@ def bench(
         processes=processes,
         batch_size=batch_size,
         queue_size=0 if mode == "latency" else queue_size,
-        iterations=iterations or None,
+        iterations=iterations,
         seconds=seconds,
         warmup=warmup,
         threads=threads,

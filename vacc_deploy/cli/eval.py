@@ -60,7 +60,7 @@ def evaluate_command(
         Path | None, typer.Option("--save", metavar="DIR", help="Write the output pictures here as PNG.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", metavar="N", help="CPU threads; default: all.")
+        int | None, typer.Option("--threads", min=1, metavar="N", help="CPU threads; default: all.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -113,16 +113,8 @@ def _picture_writer(folder: Path) -> Callable[[str, NDArray[np.float32]], None]:
     """A function that writes one output picture as PNG, so that memory holds one at a time."""
     import numpy as np
 
-    from vacc_deploy.errors import FileError
     from vacc_deploy.evaluate.protocol import clip_round
     from vacc_deploy.safe_io import write_image
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(
-            f"cannot write to '{folder}'", why=str(error), hint="choose another --save"
-        ) from error
 
     def write(name: str, picture: NDArray[np.float32]) -> None:
         write_image(folder / f"{name}.png", np.ascontiguousarray(clip_round(picture)))

@@ -76,7 +76,7 @@ def run(
         ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", metavar="N", help="CPU threads; default: all.")
+        int | None, typer.Option("--threads", min=1, metavar="N", help="CPU threads; default: all.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="List inputs and results as JSON.")] = False,
 ) -> None:
@@ -127,7 +127,6 @@ def _run_pictures(
     else:
         op = vdsp_op_of(recipe)
         print_note("no --vdsp_params: pictures are prepared as the model's recipe says")
-    output.mkdir(parents=True, exist_ok=True)
     with progress_bar("running", len(files)) as advance:
         run_pictures(model, op, files, results, raw, advance)
     return files, results
@@ -150,7 +149,6 @@ def _run_dataset(
     samples = open_dataset(build.dataset, shapes, dataset)
     folder = output or home.with_name(f"{home.name}-debug-result")
     results = name_results(samples.files, folder, ".npz")
-    folder.mkdir(parents=True, exist_ok=True)
     with progress_bar("running", len(results)) as advance:
         run_samples(model, iter(samples), results, advance)
     return samples.files, results

@@ -57,18 +57,20 @@ class BenchSettings:
             "instances (-i)": self.instances,
             "processes (-p)": self.processes,
             "batch size (-b)": self.batch_size,
+            "threads (--threads)": 1 if self.threads is None else self.threads,
         }
-        problems: list[VdeployError] = [
-            ConfigError(f"{name} must be at least 1, got {value}")
-            for name, value in limits.items()
-            if value < 1
-        ]
+        wrong = [f"{name} must be at least 1, got {value}" for name, value in limits.items() if value < 1]
         if self.queue_size < 0:
-            problems.append(ConfigError(f"the queue size must not be negative, got {self.queue_size}"))
+            wrong.append(f"the queue size must not be negative, got {self.queue_size}")
+        if self.seconds is not None and not 0 <= self.seconds < float("inf"):
+            wrong.append(f"the time (-t) must be a number of seconds, got {self.seconds:g}")
         if self.warmup < 0:
-            problems.append(ConfigError(f"the warm-up must not be negative, got {self.warmup}"))
+            wrong.append(f"the warm-up must not be negative, got {self.warmup}")
         if any(not 0 <= percent <= 100 for percent in self.percentiles):
-            problems.append(ConfigError(f"percentiles lie between 0 and 100, got {list(self.percentiles)}"))
+            wrong.append(f"percentiles lie between 0 and 100, got {list(self.percentiles)}")
+        problems: list[VdeployError] = [
+            ConfigError(text, hint="vdeploy bench --help tells what each flag means") for text in wrong
+        ]
         if self.path_output is not None and self.datalist is None:
             problems.append(
                 ConfigError(
