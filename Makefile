@@ -3,10 +3,28 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-unit test-all shuffle coverage lint bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/python tools/demo.py
+
+# What compiles nothing and starts no processes, to run after every change.
+UNIT := $(addprefix tests/,artifact attacks check config data evaluate guards quantize runtime/reference runtime/vdsp safe_io)
+
+test-unit: $(VENV)/ready
+	$(BIN)/python -m pytest -n auto -m "not slow" $(UNIT)
+
+# The same in random orders; pytest prints the seed, and `-p randomly_seed=SEED` repeats an order.
+RUNS ?= 50
+shuffle: $(VENV)/ready
+	for run in $$(seq $(RUNS)); do $(BIN)/python -m pytest -q -n auto -m "not slow" $(UNIT) || exit 1; done
+
+# Branch coverage of the integer core: the reference and what decides scales and codes.
+coverage: $(VENV)/ready
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -q -p no:randomly tests/runtime/reference \
+	    tests/quantize/test_scheme.py tests/quantize/test_qdq.py
+	$(BIN)/python -m coverage report
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest -n auto -m "not slow"
