@@ -21,6 +21,7 @@ shuffle: $(VENV)/ready
 
 # Branch coverage of the integer core: the reference and what decides scales and codes.
 coverage: $(VENV)/ready
+	mkdir -p build
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -q -p no:randomly tests/runtime/reference \
 	    tests/quantize/test_scheme.py tests/quantize/test_qdq.py
