@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from plane_harness import BOTH_SIDES, NATIVE, codes, floats, run_to_plane, to_plane
@@ -80,6 +82,14 @@ def test_crops_with_steps_and_flips() -> None:
     spec = gather_pixels.crop(source, output, rows, columns)
     result = run_to_plane(gather_pixels.build(spec, NATIVE), [to_plane(q, source)], output)
     np.testing.assert_array_equal(result, q[:, :, 1:7:2, ::-1])
+
+
+def test_zero_points_and_constants_are_parameters_of_one_function() -> None:
+    source, output = plane(3, 2, 2), plane(3, 4, 4)
+    others = [replace(each, fill=7) for each in (source, output)]
+    specs = [gather_pixels.pad(source, output, 1, 1), gather_pixels.pad(others[0], others[1], 1, 1, value=9)]
+    first, second = (gather_pixels.build(spec, NATIVE).func for spec in specs)
+    assert first is second
 
 
 def test_refuses_indices_outside_the_picture() -> None:

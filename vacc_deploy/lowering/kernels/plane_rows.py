@@ -18,6 +18,7 @@ from tvm.tirx.script import builder as T
 
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.isa.function import argument
+from vacc_deploy.lowering.kernels.isa.planes import StoredPlane
 from vacc_deploy.lowering.kernels.isa.vector import (
     Buffer,
     Expr,
@@ -36,11 +37,8 @@ LANES = 64
 
 
 @dataclass(frozen=True, slots=True)
-class FlatPlane:
+class FlatPlane(StoredPlane):
     """A plane argument and the one-dimensional view of its memory."""
-
-    plane: Plane
-    buffer: Buffer
 
     def at(self, n: Expr, block: Expr, y: Expr, x: Expr = 0) -> Expr:
         """Offset of pixel (y, x), halo pixels having negative coordinates, of one channel block."""
@@ -121,12 +119,11 @@ def fill_side_halo(output: FlatPlane, n: Expr, block: Expr, y: Expr) -> None:
 
 def fill_run(output: FlatPlane, start: Expr, count: int) -> None:
     """Writes the plane's fill value to `count` elements."""
-    plane = output.plane
 
     def fill(at: Expr, channel: int, lanes: int) -> None:
-        store(output.buffer, (start + at,), constant(plane.fill, plane.dtype, lanes))
+        store(output.buffer, (start + at,), output.filling(lanes))
 
-    vectors(count, plane.block, fill)
+    vectors(count, output.plane.block, fill)
 
 
 def vectors(count: int, block: int, body: Callable[[Expr, int, int], None], *, lanes: int = LANES) -> None:
@@ -157,7 +154,7 @@ def vectors(count: int, block: int, body: Callable[[Expr, int, int], None], *, l
         done += chunk
 
 
-def only_live(value: Expr, plane: Plane, block: Expr, channel: int = 0) -> Expr:
+def only_live(value: Expr, plane: Plane, block: Expr, channel: int = 0, *, fill: Expr | None = None) -> Expr:
     """`value` where lanes belong to channels that exist, the plane's fill value elsewhere.
 
     Args:
@@ -165,6 +162,7 @@ def only_live(value: Expr, plane: Plane, block: Expr, channel: int = 0) -> Expr:
         plane: The plane that they are written to.
         block: Index of the channel block.
         channel: Channel of the block that the first lane belongs to.
+        fill: The fill value, where it is known only when the kernel runs; one lane.
     """
     if plane.channels % plane.block == 0:
         return value
@@ -172,4 +170,5 @@ def only_live(value: Expr, plane: Plane, block: Expr, channel: int = 0) -> Expr:
     counter = "uint8" if element == "uint8" else "int32"
     channels = literal([(channel + lane) % plane.block for lane in range(lanes)], counter)
     live = tirx.min(tirx.IntImm("int32", plane.channels) - block * plane.block, plane.block)
-    return T.Select(channels < splat(cast(live, counter), lanes), value, constant(plane.fill, element, lanes))
+    filling = constant(plane.fill, element, lanes) if fill is None else splat(fill, lanes)
+    return T.Select(channels < splat(cast(live, counter), lanes), value, filling)

@@ -14,10 +14,8 @@ from vacc_deploy.lowering.plane import Plane
 
 
 @dataclass(frozen=True, slots=True)
-class PlaneBuffer:
+class StoredPlane:
     """A plane and the TIR buffer that holds it.
-
-    Coordinates are interior ones: (0, 0) is the first pixel of the picture, and negative ones are its halo.
 
     Attributes:
         plane: Its layout.
@@ -34,6 +32,14 @@ class PlaneBuffer:
         if self.fill is None:
             return constant(self.plane.fill, self.plane.dtype, lanes)
         return splat(self.fill, lanes)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneBuffer(StoredPlane):
+    """A plane whose buffer has the plane's five axes.
+
+    Coordinates are interior ones: (0, 0) is the first pixel of the picture, and negative ones are its halo.
+    """
 
     def index(self, n: Expr, block: Expr, y: Expr, x: Expr, channel: Expr = 0) -> tuple[Expr, ...]:
         """Buffer index of channel `channel` of channel block `block` at pixel (y, x) of picture `n`."""

@@ -8,7 +8,7 @@ pixel through an index table. Scale and zero point stay the input's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from tvm.tirx.script import builder as T
 
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.isa.function import kernel_function
-from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, let, load, store
+from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, let, load, splat, store
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.plane_rows import (
     FlatPlane,
@@ -69,6 +69,13 @@ class GatherSpec:
         inside = max(self.rows) < x.height and max(self.columns) < x.width
         if not (like and sized and inside and min(*self.rows, *self.columns) >= OUTSIDE):
             raise ModelError(f"{y} cannot be gathered from {x}", where="gather")
+
+    @property
+    def representative(self) -> GatherSpec:
+        """The spec that stands for all that the same code computes: constants are a kernel's parameters."""
+        return replace(
+            self, input=replace(self.input, fill=0), output=replace(self.output, fill=0), value=0.0
+        )
 
 
 def nearest(
@@ -131,25 +138,28 @@ def _padded(size: int, made: int, before: int, mode: str) -> tuple[int, ...]:
 
 @cache
 def emit(spec: GatherSpec, target: Target) -> Any:
-    """``gather(input, rows (H,) int32, columns (W,) int32, output)``."""
+    """``gather(input, rows (H,) int32, columns (W,) int32, constants (2,), output)``; see `pack`."""
     plane = spec.output
     with kernel_function("gather") as function:
-        source, rows, columns, output = declare(
+        source, rows, columns, constants, output = declare(
             input=spec.input,
             rows=Plain((plane.height,), "int32"),
             columns=Plain((plane.width,), "int32"),
+            constants=Plain((2,), plane.dtype),
             output=plane,
         )
+        output = replace(output, fill=constants[0])
+        outside = constants[1]
         with written_rows(output) as (n, block, y):
             origin = let(rows[y])
             if OUTSIDE in spec.rows:
                 with T.If(origin < 0):
                     with T.Then():
-                        _write_constant(spec, output, (n, block, y), 0, plane.width)
+                        _write_constant(outside, output, (n, block, y), 0, plane.width)
                     with T.Else():
-                        _copy_row(spec, source, (n, block, origin), columns, output, (n, block, y))
+                        _copy_row(spec, source, (n, block, origin), columns, outside, output, (n, block, y))
             else:
-                _copy_row(spec, source, (n, block, origin), columns, output, (n, block, y))
+                _copy_row(spec, source, (n, block, origin), columns, outside, output, (n, block, y))
     return function.get()
 
 
@@ -176,12 +186,18 @@ def _stretches(columns: Sequence[int]) -> list[tuple[str, int, int]]:
 
 
 def _copy_row(
-    spec: GatherSpec, source: FlatPlane, origin: Row, columns: Buffer, output: FlatPlane, row: Row
+    spec: GatherSpec,
+    source: FlatPlane,
+    origin: Row,
+    columns: Buffer,
+    outside: Expr,
+    output: FlatPlane,
+    row: Row,
 ) -> None:
     block = spec.output.block
     for kind, first, length in _stretches(spec.columns):
         if kind == "constant":
-            _write_constant(spec, output, row, first, length)
+            _write_constant(outside, output, row, first, length)
         elif kind == "run":
             _copy_run(source, source.at(*origin, spec.columns[first]), output, output.at(*row, first), length)
         else:
@@ -197,23 +213,26 @@ def _copy_run(source: FlatPlane, read: Expr, output: FlatPlane, written: Expr, p
     vectors(pixels * output.plane.block, output.plane.block, copy)
 
 
-def _write_constant(spec: GatherSpec, output: FlatPlane, row: Row, first: int, pixels: int) -> None:
-    plane = spec.output
+def _write_constant(value: Expr, output: FlatPlane, row: Row, first: int, pixels: int) -> None:
+    plane = output.plane
     written = output.at(*row, first)
-    value = int(spec.value) if plane.dtype == "uint8" else spec.value
 
     def fill(offset: Expr, channel: int, lanes: int) -> None:
-        values = only_live(constant(value, plane.dtype, lanes), plane, row[1], channel)
+        values = only_live(splat(value, lanes), plane, row[1], channel, fill=output.fill)
         store(output.buffer, (written + offset,), values)
 
     vectors(pixels * plane.block, plane.block, fill)
 
 
 def pack(spec: GatherSpec, target: Target) -> dict[str, npt.NDArray[Any]]:
-    """The index tables."""
-    return {"rows": np.array(spec.rows, np.int32), "columns": np.array(spec.columns, np.int32)}
+    """The index tables, and what the halo and what `OUTSIDE` pixels hold."""
+    return {
+        "rows": np.array(spec.rows, np.int32),
+        "columns": np.array(spec.columns, np.int32),
+        "constants": np.array([spec.output.fill, spec.value], spec.output.dtype),
+    }
 
 
 def build(spec: GatherSpec, target: Target) -> Kernel:
     """The kernel of a spatial gather; make `spec` by `nearest`, `pad` or `crop`."""
-    return Kernel(emit(spec, target), pack(spec, target))
+    return Kernel(emit(spec.representative, target), pack(spec, target))
