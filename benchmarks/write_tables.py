@@ -1,8 +1,8 @@
 """Write measured tables into docs/performance.md, between ``<!-- NAME -->`` and ``<!-- end of NAME -->``.
 
-::
+The page has one set of tables per kind of machine, ``vnni int8``, ``avx2 int8`` and so on::
 
-    python benchmarks/write_tables.py --peers peers*.json --convolutions conv.json --scaling scaling.json
+    python benchmarks/write_tables.py avx2 --peers peers*.json --convolutions conv.json --scaling scaling.json
 """
 
 from __future__ import annotations
@@ -23,22 +23,27 @@ _ENOUGH = 60.0  # percent of peak
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrite the sections whose measurements are given; returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("machine", choices=["vnni", "avx2"], help="whose tables to rewrite")
     parser.add_argument("--peers", nargs="*", type=Path, default=[], help="files of peers.py --json")
     parser.add_argument("--convolutions", type=Path, help="file of convolutions.py --json")
     parser.add_argument("--scaling", type=Path, help="file of scaling.py --json")
     options = parser.parse_args(arguments)
-    text = _PAGE.read_text()
+    text, machine = _PAGE.read_text(), options.machine
     if options.peers:
         documents = [json.loads(path.read_text()) for path in options.peers]
         rows = [row for document in documents for row in document["rows"]]
-        text = _replace(text, "machine", _machine(documents[-1]["machine"]))
-        text = _replace(text, "int8", _peers(rows, "int8"))
-        text = _replace(text, "fp16", _peers(rows, "fp16"))
-        text = _replace(text, "memory", _memory(rows))
+        text = _replace(text, f"{machine} machine", _machine(documents[-1]["machine"]))
+        text = _replace(text, f"{machine} int8", _peers(rows, "int8"))
+        text = _replace(text, f"{machine} fp16", _peers(rows, "fp16"))
+        text = _replace(text, f"{machine} memory", _memory(rows))
     if options.convolutions:
-        text = _replace(text, "convolutions", _convolutions(json.loads(options.convolutions.read_text())))
+        text = _replace(
+            text,
+            f"{machine} convolutions",
+            _convolutions(json.loads(options.convolutions.read_text())),
+        )
     if options.scaling:
-        text = _replace(text, "scaling", _scaling(json.loads(options.scaling.read_text())))
+        text = _replace(text, f"{machine} scaling", _scaling(json.loads(options.scaling.read_text())))
     _PAGE.write_text(text)
     return 0
 

@@ -156,14 +156,16 @@ class WideningSimd(Simd):
         return (let(load(buffer, index, half)), let(load(buffer, second, half)))
 
     def spread4(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:  # noqa: D102
-        word = let(reinterpret(load(buffer, index, 4), "uint32"))
-        mask, shift = tirx.const(0x00FF00FF, "uint32"), tirx.const(8, "uint32")
-        halves = (word & mask, (word >> shift) & mask)
-        return tuple(let(reinterpret(splat(half, self.lanes), f"int16x{2 * self.lanes}")) for half in halves)
+        # A load spreads memory at no cost; spreading halves that were parted in a scalar register has one.
+        return self._part(splat(reinterpret(load(buffer, index, 4), "int32"), self.lanes))
 
     def load4(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:  # noqa: D102
+        return self._part(load(buffer, index, 4 * self.lanes))
+
+    def _part(self, codes: Expr) -> Operand:
+        """Even and odd bytes of a vector, as int16 lanes."""
         half = 2 * self.lanes
-        words = let(reinterpret(load(buffer, index, 4 * self.lanes), f"uint16x{half}"))
+        words = let(reinterpret(codes, f"uint16x{half}"))
         parts = (words & constant(0xFF, "uint16", half), words >> constant(8, "uint16", half))
         return tuple(let(reinterpret(part, f"int16x{half}")) for part in parts)
 
