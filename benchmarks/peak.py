@@ -18,6 +18,7 @@ from vacc_deploy.lowering.target import Isa, Target
 
 _STEPS = 1 << 16  # of one call: milliseconds
 _CHAINS = 12  # independent sums: more than latency times throughput on every CPU there is
+_LEFTS = 2  # activations that share one load of weights
 _CALLS = 7
 _ELEMENTS = 4096  # of each array: they stay in the first-level cache
 
@@ -30,12 +31,17 @@ def int8_peak_gops(target: Target) -> float:
         request_amx()
         return _measure(_tile_loop(target), target, 4 * ROWS * ROWS * ROW_BYTES * 2)
     simd = simd_of(target)
-    return _measure(_dot_loop(target), target, _CHAINS * simd.lanes * 4 * 2)
+    return _measure(_dot_loop(target), target, _dot_chains(target) * simd.lanes * 4 * 2)
 
 
 def float_peak_gops(target: Target) -> float:
     """Billions of float32 multiplications and additions per second and core, by CPU time."""
     return _measure(_fma_loop(target), target, _CHAINS * simd_of(target).lanes * 2)
+
+
+def _dot_chains(target: Target) -> int:
+    """Sums of the dot-product loop: as many as its registers hold beside the operands."""
+    return _CHAINS if simd_of(target).registers == 32 else 8
 
 
 def _measure(function: Any, target: Target, operations: int) -> float:
@@ -59,20 +65,23 @@ def _arguments(simd: Simd) -> tuple[Buffer, Buffer, Buffer]:
 
 def _dot_loop(target: Target) -> Any:
     simd = simd_of(target)
+    lanes, rights = simd.lanes, _dot_chains(target) // _LEFTS
     with kernel_function("peak") as function:
         source, weights, result = _arguments(simd)
-        sums = [register("int32", simd.lanes) for _ in range(_CHAINS)]
-        for total in sums:
-            write(total, constant(0, "int32", simd.lanes), simd.lanes)
-        # Every product differs from the last step's and from its neighbours', or LLVM would take it out of
-        # the loop: where a dot product is several instructions, only the last one knows the sum.
-        rights = [simd.load_weights(weights, (chain * simd.weight_elements,)) for chain in range(_CHAINS)]
+        lefts = [simd.spread4(source, (4 * i,)) for i in range(_LEFTS)]
+        sums = [[register("int32", lanes) for _ in lefts] for _ in range(rights)]
+        for total in (total for row in sums for total in row):
+            write(total, constant(0, "int32", lanes), lanes)
+        # Weights change from step to step, or LLVM would take multiplications out of the loop: where a dot
+        # product is several instructions, only the last one knows the sum.
         with T.serial(0, _STEPS) as step:
-            left = simd.spread4(source, (T.floormod(step, _ELEMENTS // 4) * 4,))
-            for total, right in zip(sums, rights, strict=True):
-                write(total, simd.dot4(read(total, simd.lanes), left, right), simd.lanes)
-        for index, total in enumerate(sums):
-            store(result, (index * simd.lanes,), read(total, simd.lanes))
+            for r, row in enumerate(sums):
+                place = (T.floormod(step, 8) * rights + r) * simd.weight_elements
+                right = simd.load_weights(weights, (place,))
+                for total, left in zip(row, lefts, strict=True):
+                    write(total, simd.dot4(read(total, lanes), left, right), lanes)
+        for index, total in enumerate(total for row in sums for total in row):
+            store(result, (index * lanes,), read(total, lanes))
     return function.get()
 
 
