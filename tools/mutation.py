@@ -44,6 +44,7 @@ _EQUIVALENT: dict[tuple[str, str], str] = {
     ("np.rint(-low / float(scale))", "255 → 256"): "no range comes so far",
     ("& (wide >= 0)", "GtE → Gt"): "likewise",
     ("& (wide >= 0)", "0 → 1"): "likewise",
+    ("np.float32)).astype(np.float64)", "float64 → float32"): "adding a float64 zero point widens it again",
 }
 
 _OPERATORS: dict[type[Any], type[Any]] = {

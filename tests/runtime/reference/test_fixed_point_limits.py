@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.runtime.reference.fixed_point import as_int32, dequantize, per_channel, quantize, shift_right
+from vacc_deploy.runtime.reference.fixed_point import (
+    as_int32,
+    dequantize,
+    per_channel,
+    quantize,
+    requantize,
+    shift_right,
+)
 
 # value, shift → half_even, half_up, half_away
 SHIFTS = {
@@ -71,3 +78,14 @@ def test_dequantize_computes_in_float32() -> None:
     assert result.tolist() == [float(value) for value in expected]
     offset = np.int32(70_000)
     assert dequantize(np.array([70_001], np.int32), np.float32(2.0), offset).tolist() == [2.0]
+
+
+def test_zero_is_the_zero_point_unless_another_is_given() -> None:
+    assert dequantize(np.array([0, 5], np.int8), 2.0).tolist() == [0.0, 10.0]
+    assert requantize(np.array([0, 5], np.int32), 2.0).tolist() == [0, 10]
+
+
+def test_requantize_saturates_to_int8_unless_other_limits_are_given() -> None:
+    acc = np.array([-70_000, -129, -128, 127, 128, 70_000], np.int32)
+    assert requantize(acc, 1.0).tolist() == [-128, -128, -128, 127, 127, 127]
+    assert requantize(acc, 1.0, 1, -(1 << 20), 1 << 20).tolist() == (acc + 1).tolist()
