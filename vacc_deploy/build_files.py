@@ -54,6 +54,16 @@ def name_for(name: str, configured: str, dtype: str | None) -> str:
     return name.removesuffix(configured) + dtype
 
 
+def with_dataset(config: BuildConfig, dataset: Path | None) -> BuildConfig:
+    """The configuration on other data, whose files may end otherwise; None changes nothing."""
+    if dataset is None:
+        return config
+    from vacc_deploy.data.dataset import offers  # OpenCV, which commands without data do without
+
+    suffix = config.dataset.suffix if config.dataset is not None else None
+    return config.override(dataset=dataset, any_suffix=suffix is not None and not offers(dataset, suffix))
+
+
 def require_checkpoint(config: BuildConfig) -> None:
     """Refuse a configuration whose model file is missing, with the command that makes it.
 

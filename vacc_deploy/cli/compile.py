@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vacc_deploy.cli.console import print_fields, print_json, print_note, print_table, progress_bar
+from vacc_deploy.cli.options import Json
 from vacc_deploy.errors import ConfigError, GateError
 
 if TYPE_CHECKING:
@@ -104,10 +105,10 @@ def compile_(
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail where calibration data look wrong, instead of warning.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: Json = False,
 ) -> None:
     """Compile a network into an artifact that runs on this CPU as the card would run it."""
-    from vacc_deploy.build_files import name_for, require_checkpoint, resolve_build
+    from vacc_deploy.build_files import name_for, require_checkpoint, resolve_build, with_dataset
     from vacc_deploy.compiler import CompileOptions, compile_model
     from vacc_deploy.precision import PrecisionLimits
 
@@ -116,10 +117,10 @@ def compile_(
         name=name or name_for(build.name, build.dtype, dtype),
         dtype=dtype,
         checkpoint=checkpoint,
-        dataset=dataset,
         calibrate_mode=calibrate_mode,
         scheme=scheme,
     )
+    build = with_dataset(build, dataset)
     require_checkpoint(build)
     for remark in (*build.warnings, *build.notes):
         print_note(str(remark))

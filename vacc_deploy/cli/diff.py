@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vacc_deploy.cli.console import print_fields, print_json, print_note, print_table
+from vacc_deploy.cli.options import Json, Prefix
 
 if TYPE_CHECKING:
     from vacc_deploy.comparison import Comparison
@@ -22,7 +23,7 @@ EXAMPLES = (
 
 @app.command()
 def diff(
-    prefix: Annotated[Path, typer.Argument(help="The artifact's prefix, …/mod.")],
+    prefix: Prefix,
     reference: Annotated[
         Path | None,
         typer.Option(
@@ -50,7 +51,7 @@ def diff(
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Also write the layers as CSV.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: Json = False,
 ) -> None:
     """Compare an artifact with its float model, layer by layer, worst first."""
     from vacc_deploy.comparison import compare, compare_stored, layers_csv

@@ -17,6 +17,7 @@ from vacc_deploy.cli.console import (
     print_table,
     progress_bar,
 )
+from vacc_deploy.cli.options import Json, Threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,10 +60,8 @@ def evaluate_command(
     save: Annotated[
         Path | None, typer.Option("--save", metavar="DIR", help="Write the output pictures here as PNG.")
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option("--threads", min=1, metavar="N", help="CPU threads; default: all.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    threads: Threads = None,
+    as_json: Json = False,
 ) -> None:
     """Score an artifact by PSNR and SSIM under its model's protocol."""
     from vacc_deploy.errors import ConfigError, GateError

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from vacc_deploy.cli.console import print_fields, print_json, print_note
+from vacc_deploy.cli.options import Json
 
 if TYPE_CHECKING:
     from vacc_deploy.export.exporter import ExportResult
@@ -55,7 +56,7 @@ def export(
     formats: Annotated[
         str, typer.Option("--format", metavar="FORMATS", help="Comma-separated: onnx, torchscript.")
     ] = "onnx,torchscript",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write a model as ONNX and TorchScript, and prove both equal to PyTorch."""
     from vacc_deploy.errors import ConfigError

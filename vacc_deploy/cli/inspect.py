@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vacc_deploy.cli.console import emulation_notice, print_fields, print_json, print_table
+from vacc_deploy.cli.options import PrefixOrNewest
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -19,7 +20,7 @@ EXAMPLES = (
 
 @app.command()
 def inspect(
-    prefix: Annotated[Path | None, typer.Argument(help="The artifact's prefix; default: the newest.")] = None,
+    prefix: PrefixOrNewest = None,
     profile: Annotated[bool, typer.Option("--profile", help="Time every layer on this CPU.")] = False,
     config: Annotated[
         bool, typer.Option("--config", help="Print the effective build configuration.")

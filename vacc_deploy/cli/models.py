@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from vacc_deploy.cli.console import print_json, print_note, print_table, progress_bar
+from vacc_deploy.cli.options import Json
 
 app = typer.Typer(add_completion=False)
 
@@ -15,7 +14,7 @@ EXAMPLES = ("vdeploy models",)
 
 @app.command()
 def models(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List the model recipes with parameters, MACs, variants and licences."""
     from vacc_deploy.export.complexity import measure

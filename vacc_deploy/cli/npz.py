@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from vacc_deploy.cli.console import print_fields, print_json, progress_bar
+from vacc_deploy.cli.options import Json
 
 app = typer.Typer(add_completion=False)
 
@@ -50,7 +51,7 @@ def npz(
     count: Annotated[
         int | None, typer.Option("--count", metavar="N", help="Take the first N of the sorted files.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Turn a folder of images into npz files and a datalist.
 

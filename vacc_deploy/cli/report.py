@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vacc_deploy.cli.console import print_fields, print_json
+from vacc_deploy.cli.options import Json, PrefixOrNewest
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -18,7 +19,7 @@ EXAMPLES = (
 
 @app.command()
 def report(
-    prefix: Annotated[Path | None, typer.Argument(help="The artifact's prefix; default: the newest.")] = None,
+    prefix: PrefixOrNewest = None,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The file to write.")] = Path(
         "report.html"
     ),
@@ -29,7 +30,7 @@ def report(
     reference: Annotated[
         Path | None, typer.Option("--reference", metavar="MODEL", help="The float model to compare with.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: Json = False,
 ) -> None:
     """Write a self-contained HTML report: layers, times, thresholds, scores, pictures."""
     from vacc_deploy.artifact import find_newest

@@ -15,6 +15,7 @@ from vacc_deploy.cli.console import (
     print_note,
     progress_bar,
 )
+from vacc_deploy.cli.options import Threads
 from vacc_deploy.errors import ConfigError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -75,9 +76,7 @@ def run(
             "-m", "--model", metavar="PREFIX", help="With a build YAML: another artifact than its own."
         ),
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option("--threads", min=1, metavar="N", help="CPU threads; default: all.")
-    ] = None,
+    threads: Threads = None,
     json: Annotated[bool, typer.Option("--json", help="List inputs and results as JSON.")] = False,
 ) -> None:
     """Run an artifact on pictures, or a build YAML over its dataset. This is emulation, not the card."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
 from vacc_deploy.cli.console import print_fields, print_json
+from vacc_deploy.cli.options import Json, Prefix
 from vacc_deploy.errors import ArtifactError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -17,8 +15,8 @@ EXAMPLES = ("vdeploy verify deploy_weights/net/mod",)
 
 @app.command()
 def verify(
-    prefix: Annotated[Path, typer.Argument(help="The artifact's prefix, …/mod.")],
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    prefix: Prefix,
+    json: Json = False,
 ) -> None:
     """Check an artifact's digests and replay its stored test vectors, bit for bit."""
     from vacc_deploy.runtime.verify import verify_artifact

@@ -176,6 +176,7 @@ class BuildConfig:
         dtype: str | None = None,
         checkpoint: PathLike | None = None,
         dataset: PathLike | None = None,
+        any_suffix: bool = False,
         calibrate_mode: str | None = None,
         scheme: str | None = None,
         weight_scale: str | None = None,
@@ -183,6 +184,8 @@ class BuildConfig:
         workspace: PathLike | None = None,
     ) -> BuildConfig:
         """The configuration with the command line's flags applied; None leaves the file's value.
+
+        `any_suffix` takes every file of the dataset, whatever the file says about their ending.
 
         Raises:
             ErrorList: A value is not allowed.
@@ -204,6 +207,8 @@ class BuildConfig:
             del data["frontend"]["type"]  # the new file's ending decides, as everywhere
         if dataset is not None:
             data["dataset"] = {**(data.get("dataset") or {}), "path": str(dataset)}
+        if any_suffix and data.get("dataset"):
+            data["dataset"].get("sampler", {}).pop("suffix", None)
         config = build_config(data, Positions(f"{self.source} with command-line flags"))
         output = self.output if workspace is None else Path(workspace)
         return replace(config, source=self.source, remarks=self.remarks, output=output)

@@ -62,7 +62,7 @@ def open_dataset(
     suffix = settings.suffix if settings is not None else None
     count = settings.count if settings is not None else None
     ops = list(settings.process_ops or ()) if settings is not None else []
-    if override_path is not None and suffix is not None and not _offers(path, suffix):
+    if override_path is not None and suffix is not None and not offers(path, suffix):
         suffix = None
     if path.is_file() or not ops or _only_npz(path):
         pictures = Pipeline(ops, next(iter(inputs.values()))) if ops and len(inputs) == 1 else None
@@ -89,7 +89,8 @@ def _visible(path: Path) -> list[Path]:
     return [f for f in path.rglob("*") if f.is_file() and not f.name.startswith(".")] if path.is_dir() else []
 
 
-def _offers(path: Path, suffix: str) -> bool:
+def offers(path: Path, suffix: str) -> bool:
+    """Whether a folder holds, at any depth, a file that ends in `suffix` (jpg and jpeg being one)."""
     wanted = {suffix.lower().lstrip(".")} | ({"jpg", "jpeg"} if suffix.lower() in ("jpg", "jpeg") else set())
     return any(file.suffix.lower().lstrip(".") in wanted for file in _visible(path))
 

@@ -1,0 +1,53 @@
+"""A build configuration and the flags that change it, as `vdeploy compile` puts them together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vacc_deploy.build_files import name_for, resolve_build, with_dataset
+
+SUFFIXES: dict[str, tuple[list[str], str | None]] = {
+    "the file's own": (["a.bmp"], "bmp"),
+    "the file's own among others": (["a.png", "b.bmp", "notes.txt"], "bmp"),
+    "another": (["a.png", "b.png"], None),
+    "in a folder per class": (["cats/a.BMP"], "bmp"),
+    "nothing": ([], None),
+}
+
+
+@pytest.mark.parametrize(("files", "expected"), SUFFIXES.values(), ids=SUFFIXES)
+def test_other_data_keep_the_ending_only_where_it_is_found(
+    files: list[str], expected: str | None, tmp_path: Path
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    config = resolve_build("official_vdsr")
+    assert config.dataset is not None
+    assert config.dataset.suffix == "bmp"
+    changed = with_dataset(config, tmp_path)
+    assert changed.dataset is not None
+    assert (changed.dataset.path, changed.dataset.suffix) == (tmp_path, expected)
+    assert ("suffix" in changed.effective()["dataset"]["sampler"]) == (expected is not None)
+    assert changed.dataset.process_ops == config.dataset.process_ops
+
+
+def test_no_other_data_change_nothing() -> None:
+    config = resolve_build("official_vdsr")
+    assert with_dataset(config, None) is config
+
+
+NAMES = {
+    ("net_int8", "int8", "fp16"): "net_fp16",
+    ("net_fp16", "fp16", "int8"): "net_int8",
+    ("net", "fp16", "int8"): "net",
+    ("net_int8", "int8", None): "net_int8",
+    ("net_fp16", "int8", "fp16"): "net_fp16",
+}
+
+
+@pytest.mark.parametrize(("given", "expected"), NAMES.items())
+def test_the_name_follows_the_precision(given: tuple[str, str, str | None], expected: str) -> None:
+    assert name_for(*given) == expected
