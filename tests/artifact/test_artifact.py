@@ -109,6 +109,7 @@ WRONG = {
     "unknown-field": {"surprise": 1},
     "no-stream": {"run_stream": None},
     "text-for-shape": {"inputs": [{"name": "x", "shape": "wide", "dtype": "float16"}]},
+    "name-repaints-terminal": {"name": "\x1b[2J"},
     "layer-lacks-a-field": {"run_stream": [{"name": "conv"}]},
 }
 

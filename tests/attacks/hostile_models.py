@@ -219,6 +219,13 @@ MODEL_ATTACKS = {
         read_onnx,
         "not UTF-8",
     ),
+    "onnx-name-repaints-terminal": Attack(
+        "an operator's name that clears the screen of whoever lists it",
+        "a.onnx",
+        lambda path: path.write_bytes(model().SerializeToString().replace(b"Mul", b"\x1b[m")),
+        read_onnx,
+        "control characters",
+    ),
     "onnx-external-in-attribute": Attack(
         "hidden in a node's attribute", "m/a.onnx", saved(_in_attribute), read_onnx, "wants its data"
     ),

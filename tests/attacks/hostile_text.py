@@ -166,6 +166,13 @@ TEXT_ATTACKS = {
     "json-nan": Attack(
         "NaN is not JSON", "a.json", text('{"Mean": NaN}'), read_json, "not a number that JSON knows"
     ),
+    "json-half-character": Attack(
+        "a lone surrogate: whoever writes it again as UTF-8 fails with an error of Python's own",
+        "a.json",
+        text('{"name": "\\ud800"}'),
+        read_json,
+        "half a character",
+    ),
     "json-overflow": Attack(
         "1e999 becomes infinity", "a.json", text('{"Mean": 1e999}'), read_json, "64-bit float"
     ),

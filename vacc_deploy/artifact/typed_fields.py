@@ -7,6 +7,8 @@ import types
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from vacc_deploy.safe_io import CONTROL_CHARACTERS
+
 _Record = TypeVar("_Record")
 
 
@@ -53,6 +55,8 @@ def _typed(hint: Any, value: Any, place: str) -> Any:
         return {key: _typed(arguments[1], item, f"{place}.{key[:40]}") for key, item in value.items()}
     if hint is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
+    if hint is str and isinstance(value, str) and CONTROL_CHARACTERS.search(value):
+        raise ValueError(f"{place} holds control characters")
     if hint in (str, int) and type(value) is hint:
         return value
     raise ValueError(f"{place} is {type(value).__name__}, which it cannot be")

@@ -18,6 +18,7 @@ from vacc_deploy.safe_io.safetensors_file import (
     write_safetensors,
 )
 from vacc_deploy.safe_io.source import (
+    CONTROL_CHARACTERS,
     PathLike,
     file_error,
     open_source,
@@ -31,6 +32,7 @@ from vacc_deploy.safe_io.strict_json import parse_json, read_json, read_json_doc
 from vacc_deploy.safe_io.strict_yaml import parse_yaml, read_yaml
 
 __all__ = [
+    "CONTROL_CHARACTERS",
     "FORMATS",
     "SUFFIXES",
     "Archive",

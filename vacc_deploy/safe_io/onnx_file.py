@@ -14,6 +14,7 @@ from vacc_deploy.errors import FileError
 from vacc_deploy.safe_io.limits import MAX_ARRAY_RANK, MAX_MODEL_BYTES, MAX_MODEL_FIELDS
 from vacc_deploy.safe_io.onnx_size import exceeds
 from vacc_deploy.safe_io.source import (
+    CONTROL_CHARACTERS,
     PathLike,
     describe_impostor,
     file_error,
@@ -102,6 +103,10 @@ def _check_names(path: PathLike, model: onnx.ModelProto) -> None:
         names += [node.op_type, node.domain, node.name, *node.input, *node.output]
     if not all(isinstance(name, str) for name in names):
         raise file_error(path, "the model has names that are not UTF-8 text", _HINT)
+    if any(map(CONTROL_CHARACTERS.search, names)):
+        raise file_error(
+            path, "the model has names with control characters", "rename them, or export it again"
+        )
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[Any]:

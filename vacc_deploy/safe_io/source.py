@@ -6,6 +6,7 @@ import difflib
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from vacc_deploy.errors import FileError
 from vacc_deploy.safe_io.limits import MAX_ARTIFACT_BYTES, MAX_LINES, MAX_TEXT_BYTES, MIB
 
 _MAX_SHOWN = 1000
+# What would move the cursor or repaint the terminal when it is shown.
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 PathLike = str | os.PathLike[str]
 
 _REASONS = {

@@ -66,13 +66,18 @@ def parse_json(text: str, where: str) -> Any:
         if sum(map(text.count, ",[{")) > MAX_JSON_VALUES:
             raise _RefusedError(f"more than {MAX_JSON_VALUES} values")
         _check_depth(text)
-        return json.loads(
+        value = json.loads(
             text,
             object_pairs_hook=_no_duplicates,
             parse_int=_integer,
             parse_float=_real,
             parse_constant=_constant,
         )
+        if "\\ud" in text.lower():  # half a character can be escaped, but never be written again
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return value
+    except UnicodeEncodeError:
+        raise file_error(where, "not valid JSON: it holds half a character", "correct the file") from None
     except json.JSONDecodeError as error:
         raise file_error(
             f"{where}:{error.lineno}:{error.colno}", f"not valid JSON: {error.msg}", "correct the file"
