@@ -19,6 +19,9 @@ from vacc_deploy.safe_io.positions import Position, Positions
 from vacc_deploy.safe_io.source import PathLike, file_error, read_text
 
 
+_SURROGATE = re.compile(r"\\u[dD]")
+
+
 class _RefusedError(ValueError):
     """Valid for Python's parser, refused by us."""
 
@@ -73,7 +76,7 @@ def parse_json(text: str, where: str) -> Any:
             parse_float=_real,
             parse_constant=_constant,
         )
-        if "\\ud" in text.lower():  # half a character can be escaped, but never be written again
+        if _SURROGATE.search(text):  # half a character can be escaped, but never be written again
             json.dumps(value, ensure_ascii=False).encode("utf-8")
         return value
     except UnicodeEncodeError:
