@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vacc_deploy.cli.console import print_fields, print_json, print_note, print_table
+from vacc_deploy.cli.console import (
+    emulation_facts,
+    emulation_notice,
+    print_fields,
+    print_json,
+    print_note,
+    print_table,
+)
 from vacc_deploy.cli.options import Json, Prefix
 
 if TYPE_CHECKING:
@@ -60,8 +67,9 @@ def diff(
     if reference is None:
         stored = compare_stored(prefix)
         if json:
-            print_json({"prefix": str(prefix), "outputs": stored})
+            print_json({**emulation_facts(), "prefix": str(prefix), "outputs": stored})
         else:
+            print(emulation_notice())
             print_note("against the float outputs stored in the artifact; name --reference for the layers")
             columns = ("output", "SQNR dB", "cosine", "max abs")
             rows = [
@@ -74,12 +82,13 @@ def diff(
     if csv is not None:
         write_text_atomic(csv, layers_csv(result))
     if json:
-        print_json(result.to_json())
+        print_json({**emulation_facts(), **result.to_json()})
     else:
         _print(result)
 
 
 def _print(result: Comparison) -> None:
+    print(emulation_notice())
     lines = sorted(result.layers, key=lambda line: line.entire.sqnr_db)
     print_table(
         ("layer", "op", "runs", "MACs %", "entire dB", "single dB", "cosine", "max abs", "why"),
