@@ -5,8 +5,8 @@
     python benchmarks/systems.py --table-only         rewrite docs/models.md from benchmarks/systems.json
 
 For each: export ONNX and TorchScript, compile fp16 and int8 with default settings, evaluate both by the
-recipe's protocol beside the float network, and run them on the golden input. Results are kept per system in
-``benchmarks/systems.json``, so that the slow ones need not be repeated.
+recipe's protocol beside the float network, bench both, and run them on the golden input. Results are kept
+per system in ``benchmarks/systems.json``, so that the slow ones need not be repeated.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import json
 import os
 import shutil
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DATA = CHECKOUT.parent / "shared" / "data"
@@ -29,6 +29,7 @@ RESULTS = CHECKOUT / "benchmarks" / "systems.json"
 PAGE = CHECKOUT / "docs" / "models.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 _FACES = 5  # the first five calibrate, the others evaluate
+_ONE_PICTURE = ("-i", 1, "-b", 1, "--threads", 1, "--mode", "latency", "--warmup", 1, "--iterations", 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class System:
         checkpoint: Official weights under ``shared/data``; empty where none are at hand (seeded weights).
         pictures: ``faces512``, or the Set5 folder under ``shared/data``.
         protocol: Evaluation protocol, where the recipe's own needs other pictures.
+        gray: Calibrate on the faces without their colours, which is what colorization sees.
     """
 
     recipe: str
@@ -48,6 +50,12 @@ class System:
     checkpoint: str = ""
     pictures: str = "faces512"
     protocol: str = ""
+    gray: bool = False
+
+
+def _vdsr(protocol: str) -> System:
+    case = ("vdsr", "butterfly_x4_256")
+    return System("vdsr", "", case, "vdsr/vdsr_epoch50.safetensors", "set5_vdsr", protocol)
 
 
 def _lesrcnn(scale: int) -> System:
@@ -63,9 +71,8 @@ def _blind(scale: int) -> System:
 
 
 SYSTEMS = {
-    "vdsr": System(
-        "vdsr", "", ("vdsr", "butterfly_x4_256"), "vdsr/vdsr_epoch50.safetensors", "set5_vdsr", "vdsr_vamp"
-    ),
+    "vdsr": _vdsr("vdsr_vamp"),
+    "vdsr_multisize": _vdsr("vdsr_multisize"),
     **{f"lesrcnn_x{scale}": _lesrcnn(scale) for scale in (2, 3, 4)},
     **{f"lesrcnn_b_x{scale}": _blind(scale) for scale in (2, 3, 4)},
     "fsrnet_batch": System("fsrnet", "batch", ("fsrnet", "ffhq00000")),
@@ -74,13 +81,32 @@ SYSTEMS = {
     "sparnet_full": System("sparnet", "full", ("sparnet", "ffhq00000")),
     "gpen_256": System("gpen", "256", ("gpen_256_narrow05", "ffhq00000")),
     "gpen_512": System("gpen", "512", ("gpen_512", "ffhq00000")),
-    "gpen_512_colorization": System("gpen", "512_colorization", ("gpen_512", "ffhq00000")),
+    "gpen_512_colorization": System("gpen", "512_colorization", ("gpen_512", "ffhq00000"), gray=True),
     "sparnet_hd_attn3d": System("sparnet", "hd_attn3d", ("sparnethd_attn3d", "ffhq00000")),
 }
 
 
-def vdeploy(*arguments: object) -> tuple[Any, float, float]:
-    """Run one command with ``--json``: what it printed, seconds, and its process's peak memory in MB.
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What one command printed, and what it cost.
+
+    Args:
+        printed: Its JSON document.
+        cpu_seconds: Processor time of its processes, which a busy machine does not change.
+        peak_mb: Peak memory of its largest process.
+    """
+
+    printed: Any
+    cpu_seconds: float
+    peak_mb: float
+
+    def cost(self) -> dict[str, float]:
+        """The cost, rounded for the results file."""
+        return {"cpu_seconds": round(self.cpu_seconds, 1), "peak_mb": round(self.peak_mb)}
+
+
+def vdeploy(*arguments: object) -> Command:
+    """Run one command with ``--json``.
 
     Raises:
         RuntimeError: The command failed.
@@ -89,7 +115,6 @@ def vdeploy(*arguments: object) -> tuple[Any, float, float]:
     print(f"$ vdeploy {' '.join(words)}", file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "vacc_deploy.cli.app", *words, "--json"]
     read_end, write_end = os.pipe()
-    started = time.perf_counter()
     process = os.posix_spawn(
         command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, write_end, 1)]
     )
@@ -99,7 +124,7 @@ def vdeploy(*arguments: object) -> tuple[Any, float, float]:
     _, status, usage = os.wait4(process, 0)
     if status:
         raise RuntimeError(f"vdeploy {words[0]} ended with {os.waitstatus_to_exitcode(status)}")
-    return json.loads(printed), time.perf_counter() - started, usage.ru_maxrss / 1024
+    return Command(json.loads(printed), usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def pictures(system: System, work: Path) -> tuple[Path, list[object]]:
@@ -118,7 +143,14 @@ def pictures(system: System, work: Path) -> tuple[Path, list[object]]:
         (work / name).mkdir(parents=True, exist_ok=True)
         for file in chosen:
             shutil.copy(file, work / name)
-    return work / "faces_calibration", ["--hr", work / "faces_evaluation"]
+    if not system.gray:
+        return work / "faces_calibration", ["--hr", work / "faces_evaluation"]
+    gray = work / "faces_gray"
+    gray.mkdir(exist_ok=True)
+    for file in halves["faces_calibration"]:
+        with Image.open(file) as picture:
+            picture.convert("L").convert("RGB").save(gray / file.name)
+    return gray, ["--hr", work / "faces_evaluation"]
 
 
 def golden_input(system: System, shape: tuple[int, ...]) -> Any:
@@ -166,50 +198,53 @@ def measure(name: str, system: System, work: Path) -> dict[str, Any]:
     exported = work / "exported" / f"{recipe.stem}.onnx"
     flags: list[object] = ["--variant", system.variant] if system.variant else []
     flags += ["--checkpoint", DATA / system.checkpoint] if system.checkpoint else []
-    made, seconds, peak = vdeploy("export", system.recipe, *flags, "-o", work / "exported")
+    made = vdeploy("export", system.recipe, *flags, "-o", work / "exported")
     cost = count(recipe)
     result: dict[str, Any] = {
         "input": list(recipe.input_shape),
-        "weights": made["weights"],
+        "weights": made.printed["weights"],
         "parameters": cost.parameters,
         "macs": cost.macs,
         "card_gflops": round(cost.card_gflops, 3),
-        "export": {
-            "seconds": round(seconds, 1),
-            "peak_mb": round(peak),
-            "max_abs": made["max_abs_difference"],
-        },
+        "export": {**made.cost(), "max_abs": made.printed["max_abs_difference"]},
     }
     calibration, scored = pictures(system, work)
     scored += ["--protocol", system.protocol] if system.protocol else []
     build = recipe.settings.config if recipe.settings else exported
     for dtype in ("fp16", "int8"):
         data = ["--dataset", calibration] if dtype == "int8" else []
-        made, seconds, peak = vdeploy(
+        made = vdeploy(
             "compile", build, "--checkpoint", exported, "--dtype", dtype, "--name", f"{name}_{dtype}",
             "-o", work / "deploy_weights", *data,
         )  # fmt: skip
-        score, _, _ = vdeploy("eval", made["prefix"], *scored, "--reference", exported)
+        prefix = made.printed["prefix"]
+        score = vdeploy("eval", prefix, *scored, "--reference", exported).printed
+        vdeploy("bench", "-m", prefix, *_ONE_PICTURE)  # that it runs; speeds: docs/performance.md
         result[dtype] = {
-            "seconds": round(seconds, 1),
-            "peak_mb": round(peak),
-            "int8_macs_percent": made["int8_macs_percent"],
+            **made.cost(),
+            "int8_macs_percent": made.printed["int8_macs_percent"],
             "protocol": score["protocol"],
             "images": score["images"],
             "psnr_db": round(score["psnr_db"], 4),
             "reference_psnr_db": round(score["reference_psnr_db"], 4),
             "drop_db": round(score["drop_db"], 4),
             "fidelity_db": round(score["fidelity_db"], 2),
-            "golden": golden_fidelity(system, made["prefix"], exported),
+            "golden": golden_fidelity(system, prefix, exported),
         }
     return result
+
+
+def _whole(number: float | None) -> str:
+    """A whole number, or a dash where an older run of this script did not measure it."""
+    return "–" if number is None else f"{number:.0f}"
 
 
 def table(results: dict[str, Any]) -> str:
     """The measurements as a Markdown table, one row per system."""
     head = (
         "model", "input", "weights", "params [M]", "GMACs", "card GFLOPs", "fp16 dB", "fp16 dB, float input",
-        "fp16 drop dB", "int8 dB", "int8 drop dB", "int8 MACs", "compile fp16 / int8 [s]", "peak memory [GB]",
+        "fp16 drop dB", "int8 dB", "int8 drop dB", "int8 MACs", "compile fp16 / int8 [CPU s]",
+        "peak memory [GB]",
     )  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "|---" * 3 + "|--:" * (len(head) - 3) + "|"]
     for name, row in results.items():
@@ -228,7 +263,7 @@ def table(results: dict[str, Any]) -> str:
             f"{codes['fidelity_db']:.1f}",
             f"{codes['drop_db']:.3f}",
             f"{codes['int8_macs_percent']:.1f} %",
-            f"{half['seconds']:.0f} / {codes['seconds']:.0f}",
+            " / ".join(_whole(each.get("cpu_seconds")) for each in (half, codes)),
             f"{peak:.2f}",
         )
         lines.append("| " + " | ".join(cells) + " |")
