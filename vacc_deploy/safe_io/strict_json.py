@@ -18,7 +18,6 @@ from vacc_deploy.safe_io.limits import (
 from vacc_deploy.safe_io.positions import Position, Positions
 from vacc_deploy.safe_io.source import PathLike, file_error, read_text
 
-
 _SURROGATE = re.compile(r"\\u[dD]")
 
 
