@@ -13,6 +13,7 @@ from vacc_deploy.runtime.reference.fixed_point import (
     quantize,
     requantize,
     shift_right,
+    to_half,
 )
 
 # value, shift → half_even, half_up, half_away
@@ -89,3 +90,9 @@ def test_requantize_saturates_to_int8_unless_other_limits_are_given() -> None:
     acc = np.array([-70_000, -129, -128, 127, 128, 70_000], np.int32)
     assert requantize(acc, 1.0).tolist() == [-128, -128, -128, 127, 127, 127]
     assert requantize(acc, 1.0, 1, -(1 << 20), 1 << 20).tolist() == (acc + 1).tolist()
+
+
+def test_an_accumulator_leaves_as_the_nearest_half() -> None:
+    acc = np.array([3, -2049, 2051, 70_000], np.int32)
+    assert to_half(acc, 0.5).tolist() == [1.5, -1024.0, 1026.0, 35_008.0]
+    assert to_half(acc, 2.0).tolist() == [6.0, -4096.0, 4104.0, np.inf]
