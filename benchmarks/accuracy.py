@@ -77,6 +77,8 @@ def _lesrcnn(scale: int, build: str, symmetric: float) -> Network:
     )  # fmt: skip
 
 
+_FACE_LIMITS = (("asymmetric", 0.25),)  # the loss that a fidelity of 43.3 dB implies
+
 NETWORKS = (
     Network(
         "vdsr", ("vdsr", None), "official_vdsr", "vdsr_vamp", ("set5_vdsr", "set5_vdsr"), 4,
@@ -85,9 +87,9 @@ NETWORKS = (
     _lesrcnn(2, "official_lesrcnn", 0.06),
     _lesrcnn(3, "official_lesrcnn_x3", 0.03),
     _lesrcnn(4, "official_lesrcnn_x4", 0.03),
-    Network("sparnet light", ("sparnet", "light_attn3d"), "official_sparnet"),
-    Network("fsrnet", ("fsrnet", "running"), "official_fsrnet"),
-    Network("gpen 256", ("gpen", "256"), "official_gpen_256"),
+    Network("sparnet light", ("sparnet", "light_attn3d"), "official_sparnet", limits=_FACE_LIMITS),
+    Network("fsrnet", ("fsrnet", "running"), "official_fsrnet", limits=_FACE_LIMITS),
+    Network("gpen 256", ("gpen", "256"), "official_gpen_256", limits=_FACE_LIMITS),
 )  # fmt: skip
 
 # Name of the row → (dtype, scheme, calibrate_mode, recipe_exact); the search rows are made from `limits`.
@@ -182,7 +184,15 @@ class Bench:
         """The folder of calibration pictures."""
         if not self.network.protocol:
             return _faces(self.shared / "faces512", self.folder / "calibration", slice(0, 5))
-        return write_pairs(self.folder / "pictures", self.network.name.split()[0], self.network.scale)[0]
+        low, _ = self.scored()
+        assert low is not None
+        return low
+
+    def scored(self) -> tuple[Path, Path] | tuple[None, None]:
+        """Pictures and ground truth that a search scores on; none where it goes by fidelity."""
+        if not self.network.protocol:
+            return None, None
+        return write_pairs(self.folder / "pictures", self.network.name.split()[0], self.network.scale)
 
     def float_row(self) -> Row:
         """The float model's own figure."""
@@ -203,10 +213,7 @@ class Bench:
         limits = None
         if max_drop is not None:
             config = config.override(name=f"{config.name}_searched")
-            low, high = write_pairs(
-                self.folder / "pictures", self.network.name.split()[0], self.network.scale
-            )
-            limits = PrecisionLimits(max_drop, self.time_limit, low, high)
+            limits = PrecisionLimits(max_drop, self.time_limit, *self.scored())
         made = compile_model(
             config,
             CompileOptions(output=self.folder / "compiled", recipe_exact=exact, limits=limits),

@@ -17,7 +17,10 @@ from vacc_deploy.data.dataset import Dataset
 from vacc_deploy.errors import ConfigError
 from vacc_deploy.evaluate.evaluator import select_pairs
 from vacc_deploy.evaluate.protocol import EvaluationProtocol, Sample, recipe_protocol
+from vacc_deploy.quantize.crops import CropKeeper
 from vacc_deploy.quantize.diff import diff_layers
+from vacc_deploy.quantize.improve import correct_again
+from vacc_deploy.quantize.layers import find_layers
 from vacc_deploy.quantize.score import FidelityScore, ReferenceScore
 from vacc_deploy.quantize.search import Measurement, Search, SearchResult
 from vacc_deploy.quantize.side_by_side import runs_on_crops
@@ -28,6 +31,7 @@ Array = npt.NDArray[Any]
 _MOST_PICTURES = 6  # kept in memory; every trial runs all of them
 _CROP = 128  # pixels of a picture's side that a trial runs, where the network gives a crop for a crop
 _ALIGN = 32  # crops survive five halvings
+_WALK_MACS = 15e9  # of one float pass over the crops that corrections are measured on
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,13 @@ def search_precisions(
     def report(done: Measurement) -> None:
         tell(f"{done.phase} {done.layer}: drop {done.drop_db:.3f} dB, best {done.best_drop_db:.3f} dB")
 
+    keeper = CropKeeper(model, find_layers(model), budget_macs=_WALK_MACS, expected=len(dataset))
+    for _ in islice(keeper(dataset), keeper.most):
+        pass  # the keeper takes its crops as the pictures go by
+
+    def correct(changed: CalibrationTable) -> CalibrationTable:
+        return correct_again(model, changed, keeper.kept, threads=cpu_count())
+
     score = _score(model, limits, dataset, recipe)
     lines = diff_layers(model, table, score.feeds[:2], threads=cpu_count())
     search = Search(
@@ -86,6 +97,7 @@ def search_precisions(
         order=[line.name for line in sorted(lines, key=lambda line: line.single.sqnr_db)],
         progress=report,
         threads=cpu_count(),
+        correct=correct,
     )
     return search.run()
 
@@ -94,11 +106,11 @@ def _score(
     model: ir.Model, limits: PrecisionLimits, dataset: Dataset, recipe: dict[str, Any]
 ) -> FidelityScore | ReferenceScore:
     on_crops = runs_on_crops(model)
+    protocol = recipe_protocol(recipe)
     if limits.hr is None:
         pictures = islice(dataset, _MOST_PICTURES)
         feeds = [_cropped_feed(feed, index) if on_crops else feed for index, feed in enumerate(pictures)]
-        return FidelityScore(model, feeds, threads=cpu_count())
-    protocol = recipe_protocol(recipe)
+        return FidelityScore(model, feeds, threads=cpu_count(), select=protocol.select)
     source = model.graph.inputs[0]
     if source.shape is None or len(source.shape) != 4:
         raise ConfigError(
@@ -113,7 +125,11 @@ def _score(
         samples = [cropped(sample, index) for index, sample in enumerate(samples)]
     feeds = [{str(source.name): sample.network_input} for sample in samples]
     return ReferenceScore(
-        model, feeds, lambda outputs: _quality_db(protocol, samples, outputs), threads=cpu_count()
+        model,
+        feeds,
+        lambda outputs: _psnr_db(protocol, samples, outputs),
+        threads=cpu_count(),
+        select=protocol.select,
     )
 
 
@@ -154,9 +170,10 @@ def _cropped_feed(feed: dict[str, Array], index: int) -> dict[str, Array]:
     return crops
 
 
-def _quality_db(protocol: EvaluationProtocol, samples: Sequence[Sample], outputs: Sequence[Array]) -> float:
-    scores = [
+def _psnr_db(
+    protocol: EvaluationProtocol, samples: Sequence[Sample], outputs: Sequence[Array]
+) -> list[float]:
+    return [
         protocol.score(protocol.to_picture(output[0]), sample).psnr_db
         for sample, output in zip(samples, outputs, strict=True)
     ]
-    return float(np.mean(scores))

@@ -6,7 +6,8 @@ in int8 is decided by the table alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
+from itertools import chain, islice
 from typing import Any
 
 import numpy.typing as npt
@@ -14,13 +15,23 @@ import onnx_ir as ir
 
 from vacc_deploy.errors import DataError
 from vacc_deploy.quantize.calibrators import choose_range
+from vacc_deploy.quantize.channel_ranges import measure_factors
 from vacc_deploy.quantize.crops import CropKeeper
 from vacc_deploy.quantize.digest import model_digest
+from vacc_deploy.quantize.equalise import equalise
 from vacc_deploy.quantize.guard_rails import DataWatch, threshold_warnings
 from vacc_deploy.quantize.histogram import Histogram
 from vacc_deploy.quantize.improve import improve
 from vacc_deploy.quantize.layers import Layer, find_layers, static_shape
-from vacc_deploy.quantize.observe import Observer, announced_bytes, live_bytes, weight_bytes
+from vacc_deploy.quantize.observe import (
+    Observer,
+    announced_bytes,
+    checked_feed,
+    input_shapes,
+    live_bytes,
+    weight_bytes,
+)
+from vacc_deploy.quantize.round_weights import rounding_bytes
 from vacc_deploy.quantize.settings import CalibrationSettings, Precision
 from vacc_deploy.quantize.table import CalibrationTable, LayerEntry, TensorEntry
 from vacc_deploy.quantize.tensor_entry import make_entry
@@ -83,6 +94,17 @@ def picture_tensors(model: ir.Model, layers: list[Layer]) -> frozenset[str]:
         pictures |= linked
 
 
+def checked_feeds(model: ir.Model, dataset: Iterable[dict[str, Array]]) -> Iterator[dict[str, Array]]:
+    """`dataset` as `model` reads it.
+
+    Raises:
+        DataError: A picture does not fit the network.
+    """
+    shapes = input_shapes(model)
+    for feed in dataset:
+        yield checked_feed(feed, shapes)
+
+
 def collect_histograms(
     observer: Observer, dataset: Iterable[dict[str, Array]], progress: Progress | None = None
 ) -> tuple[dict[str, Histogram], int]:
@@ -117,8 +139,8 @@ def calibrate(
 
     Args:
         model: Float model from the frontend: static shapes, every node named.
-        dataset: One dict of float32 NCHW arrays per picture, by input name. Iterated once, in order;
-            nothing of a picture is kept.
+        dataset: One dict of float32 NCHW arrays per picture, by input name. Iterated once, in order; crops
+            of the first 16 are kept.
         settings: What to choose and correct; the default is the improved one.
         progress: Called after every picture.
 
@@ -127,11 +149,14 @@ def calibrate(
     """
     settings = settings or CalibrationSettings()
     layers = find_layers(model)
-    observer = Observer(model, observed_tensors(model, layers), threads=settings.threads)
     expected = len(dataset) if isinstance(dataset, Sized) else None
     crops = CropKeeper(model, layers, budget_macs=settings.budget_macs, expected=expected)
     watch = DataWatch()
-    histograms, count = collect_histograms(observer, crops(watch(dataset)), progress)
+    stream = crops(watch(checked_feeds(model, dataset)))
+    head = list(islice(stream, crops.most)) if settings.equalise else []
+    factors = measure_factors(model, crops.kept, threads=settings.threads) if settings.equalise else {}
+    observer = Observer(equalise(model, factors), observed_tensors(model, layers), threads=settings.threads)
+    histograms, count = collect_histograms(observer, chain(head, stream), progress)
     pictures: frozenset[str] = picture_tensors(model, layers) if settings.protect_images else frozenset()
     tensors = {
         name: choose_entry(histogram, settings, is_picture=name in pictures)
@@ -144,11 +169,12 @@ def calibrate(
         tensors=tensors,
         layers=layer_entries(layers, settings, pictures),
         warnings=(*watch.warnings(), *threshold_warnings(tensors)),
+        equalised=factors,
     )
-    if settings.mode != "auto" and not settings.correct_channels:
+    if not settings.walks:
         return table
     if progress:
-        progress(count, "choosing thresholds and correcting channels")
+        progress(count, "choosing thresholds, rounding weights and correcting channels")
     return improve(model, table, histograms, settings, crops.kept, keep_ranges=pictures)
 
 
@@ -160,13 +186,14 @@ def memory_needed(model: ir.Model, settings: CalibrationSettings) -> int:
     """
     layers = find_layers(model)
     observing = announced_bytes(model, len(observed_tensors(model, layers)))
-    if settings.mode != "auto" and not settings.correct_channels:
+    if not settings.walks:
         return observing
     shapes = [static_shape(value) for value in model.graph.inputs]
     keeper = CropKeeper(model, layers, budget_macs=settings.budget_macs)
     live, largest = live_bytes(model)
     pictures = keeper.pictures_of(shapes[0])
-    return max(observing, weight_bytes(model) + int(pictures * (2 * live + 6 * largest))) + observing // 4
+    walking = weight_bytes(model) + int(pictures * (2 * live + 6 * largest)) + rounding_bytes(model)
+    return max(observing, walking) + observing // 4
 
 
 def choose_entry(histogram: Histogram, settings: CalibrationSettings, *, is_picture: bool) -> TensorEntry:
@@ -234,4 +261,6 @@ def settings_to_json(settings: CalibrationSettings) -> dict[str, Any]:
         "calibrate_range": settings.calibrate_range,
         "protect_images": settings.protect_images,
         "correct_channels": settings.correct_channels,
+        "round_weights": settings.round_weights,
+        "equalise": settings.equalise,
     }

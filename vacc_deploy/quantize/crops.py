@@ -40,7 +40,7 @@ class CropKeeper:
     ) -> None:
         self.kept: list[Feed] = []
         self._crops = runs_on_crops(model)
-        self._most = _MOST_PICTURES if self._crops else _WHOLE_PICTURES
+        self.most = _MOST_PICTURES if self._crops else _WHOLE_PICTURES
         if not self._crops:
             return
         self._input = str(model.graph.inputs[0].name)
@@ -56,20 +56,18 @@ class CropKeeper:
     def pictures_of(self, shape: tuple[int, ...]) -> float:
         """How many whole pictures of `shape` the crops amount to."""
         if not self._crops:
-            return float(self._most)
-        return self._most * self._size[0] * self._size[1] / (shape[-2] * shape[-1])
+            return float(self.most)
+        return self.most * self._size[0] * self._size[1] / (shape[-2] * shape[-1])
 
     def __call__(self, dataset: Iterable[Feed]) -> Iterator[Feed]:
         """`dataset` itself, while crops are kept on the way."""
         for index, feed in enumerate(dataset):
-            if index < self._most:
+            if index < self.most:
                 self.kept.append(self._cut(feed, index) if self._crops else dict(feed))
             yield feed
 
     def _cut(self, feed: Feed, index: int) -> Feed:
-        picture = feed.get(self._input)
-        if picture is None or picture.ndim != 4:
-            return dict(feed)  # the observer refuses it with a proper error
+        picture = feed[self._input]
         # Fractional parts of multiples of irrational numbers spread evenly without any randomness.
         top = _offset(picture.shape[2] - self._size[0], 0.618 * (index + 1), self._align)
         left = _offset(picture.shape[3] - self._size[1], 0.755 * (index + 1), self._align)

@@ -1,8 +1,12 @@
-"""What the default does beyond the recipe, at no cost at run time: better thresholds, corrected channels."""
+"""What the default does beyond the recipe, at no cost at run time, layer by layer.
+
+Thresholds by what they do to a layer, weights rounded together, channels corrected.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
@@ -14,6 +18,7 @@ from vacc_deploy.quantize.correct_channels import correct_step
 from vacc_deploy.quantize.histogram import Histogram
 from vacc_deploy.quantize.layers import find_layers
 from vacc_deploy.quantize.qdq import plan_for
+from vacc_deploy.quantize.round_weights import round_step
 from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.side_by_side import SideBySide
 from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
@@ -31,13 +36,14 @@ def improve(
     *,
     keep_ranges: frozenset[str],
 ) -> CalibrationTable:
-    """`table` with thresholds chosen by output error and channels corrected, in one walk.
+    """`table` with thresholds chosen by output error, weights rounded and channels corrected, in one walk.
 
     Args:
         model: Float model.
         table: The table so far.
         histograms: By tensor, from the calibration pass.
-        settings: What to do: `mode` ``auto`` chooses thresholds, `correct_channels` corrects.
+        settings: What to do: `mode` ``auto`` chooses thresholds, `round_weights` and `correct_channels`
+            do as they say.
         feeds: Pictures or crops to walk on.
         keep_ranges: Tensors whose range is not to be touched.
     """
@@ -51,6 +57,27 @@ def improve(
     for step in walk:
         if settings.mode == "auto":
             choose_step(walk, step, histograms, settled, entry)
+        if settings.round_weights:
+            round_step(walk, step)
         if settings.correct_channels:
+            correct_step(walk, step)
+    return walk.table
+
+
+def correct_again(
+    model: ir.Model, table: CalibrationTable, feeds: Sequence[dict[str, Array]], *, threads: int
+) -> CalibrationTable:
+    """`table` with weights rounded and channels corrected anew, for precisions that have changed since.
+
+    A correction undoes what the layers before it lose too; where one of them no longer loses anything, it
+    would do harm. Thresholds and precisions stay.
+    """
+    bare = {name: replace(entry, gain=(), bias_shift=(), rounding="") for name, entry in table.layers.items()}
+    plan = plan_for(find_layers(model), table, [str(v.name) for v in model.graph.outputs])
+    walk = SideBySide(model, replace(table, layers=bare), plan, feeds, threads=threads)
+    for step in walk:
+        if table.settings.get("round_weights", False):
+            round_step(walk, step)
+        if table.settings.get("correct_channels", False):
             correct_step(walk, step)
     return walk.table

@@ -8,7 +8,7 @@ so observing needs no more memory than inference, however many tensors and pictu
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,8 +63,6 @@ class Observer:
         self.tensors = list(tensors)
         self.whole = list(whole)
         instrumented = model.clone()
-        self.inputs = [str(value.name) for value in model.graph.inputs]
-        self._shapes = {str(value.name): static_shape(value) for value in model.graph.inputs}
         self._instrument(instrumented.graph)
         self._session = open_session(instrumented, threads)
 
@@ -95,8 +93,8 @@ class Observer:
         graph.outputs[:] = [*outputs, *(values[name] for name in self.whole)]
 
     def __call__(self, feed: dict[str, Array]) -> tuple[dict[str, Observation], dict[str, Array]]:
-        """Run one picture; returns the observations and the tensors asked for in full."""
-        results = self._session.run(None, self._check(feed))
+        """Run one picture, a `checked_feed`; returns the observations and the tensors asked for in full."""
+        results = self._session.run(None, feed)
         observed = {
             name: Observation(float(low), float(high), sample)
             for name, low, high, sample in zip(
@@ -105,26 +103,37 @@ class Observer:
         }
         return observed, dict(zip(self.whole, results[3 * len(self.tensors) :], strict=True))
 
-    def _check(self, feed: dict[str, Array]) -> dict[str, Array]:
-        arrays = {}
-        for name, shape in self._shapes.items():
-            if name not in feed:
-                raise DataError(
-                    f"the data set has no array for the network's input {name!r}",
-                    why=f"it has: {', '.join(sorted(feed)) or 'nothing'}",
-                    hint="name the arrays of an npz as the network names its inputs",
-                )
-            array = np.ascontiguousarray(feed[name], np.float32)
-            if array.shape != shape:
-                raise DataError(
-                    f"a calibration input has shape {array.shape}",
-                    where=name,
-                    hint=f"the network wants {shape}",
-                )
-            if not np.all(np.isfinite(array)):
-                raise DataError("a calibration input holds NaN or infinity", where=name)
-            arrays[name] = array
-        return arrays
+
+def input_shapes(model: ir.Model) -> dict[str, tuple[int, ...]]:
+    """The shape of every network input by name."""
+    return {str(value.name): static_shape(value) for value in model.graph.inputs}
+
+
+def checked_feed(feed: dict[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    """The arrays that a network reads, float32.
+
+    Raises:
+        DataError: One is missing, has another shape or is not finite.
+    """
+    arrays = {}
+    for name, shape in shapes.items():
+        if name not in feed:
+            raise DataError(
+                f"the data set has no array for the network's input {name!r}",
+                why=f"it has: {', '.join(sorted(feed)) or 'nothing'}",
+                hint="name the arrays of an npz as the network names its inputs",
+            )
+        array = np.ascontiguousarray(feed[name], np.float32)
+        if array.shape != shape:
+            raise DataError(
+                f"a calibration input has shape {array.shape}",
+                where=name,
+                hint=f"the network wants {shape}",
+            )
+        if not np.all(np.isfinite(array)):
+            raise DataError("a calibration input holds NaN or infinity", where=name)
+        arrays[name] = array
+    return arrays
 
 
 def open_session(model: ir.Model, threads: int) -> Any:

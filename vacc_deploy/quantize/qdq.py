@@ -24,6 +24,7 @@ import onnx_ir as ir
 
 from vacc_deploy.errors import DataError
 from vacc_deploy.quantize.digest import model_digest
+from vacc_deploy.quantize.equalise import equalise
 from vacc_deploy.quantize.int8_support import constant_of
 from vacc_deploy.quantize.layers import Layer, find_layers
 from vacc_deploy.quantize.plan import Plan, make_plan
@@ -56,7 +57,7 @@ def quantize(model: ir.Model, table: CalibrationTable) -> ir.Model:
             why=f"it was made for {table.model_digest[:12]}…, this model is {digest[:12]}…",
             hint="calibrate again, or compile the model that the table was made for",
         )
-    clone = model.clone()
+    clone = equalise(model, table.equalised).clone()
     layers = find_layers(clone)
     plan = plan_for(layers, table, [v.name or "" for v in clone.graph.outputs])
     _Writer(clone, layers, plan, table).write()
@@ -146,6 +147,7 @@ class _Writer:
                 per_channel=bool(self.table.settings["per_channel"]),
                 gain=entry.gain,
                 bias_shift=entry.bias_shift,
+                rounding=entry.rounding,
             )
             self._replace_weights(layer, weight)
         elif layer.op_type in ("Add", "Sub", "Mul"):

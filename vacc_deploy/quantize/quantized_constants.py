@@ -20,6 +20,7 @@ from vacc_deploy.quantize.scheme import (
     quantize_weight,
     weight_scales,
 )
+from vacc_deploy.quantize.weight_steps import read_steps
 
 Array = npt.NDArray[Any]
 
@@ -60,6 +61,7 @@ def quantize_weights(
     per_channel: bool,
     gain: Sequence[float] = (),
     bias_shift: Sequence[float] = (),
+    rounding: str = "",
 ) -> QuantizedWeight:
     """Weight and bias of a Conv, ConvTranspose, MatMul or Gemm with constant weights.
 
@@ -73,9 +75,11 @@ def quantize_weights(
         per_channel: One scale per output channel.
         gain: Factor on weight and bias, per output channel.
         bias_shift: Added to the bias after that, per output channel.
+        rounding: How far the codes lie from the nearest ones, from `write_steps`.
 
     Raises:
         ModelError: A weight is not finite.
+        DataError: `rounding` belongs to another weight.
     """
     weight = constant_of(node.inputs[1])
     assert weight is not None  # layers with other weights are not int8
@@ -87,9 +91,7 @@ def quantize_weights(
     groups = node.attributes.get_int("group", 1) or 1
     if len(gain) and not (node.op_type == "ConvTranspose" and groups > 1):
         factors = np.asarray(gain, np.float64)
-        weight = (weight * factors.reshape([-1 if a == axis else 1 for a in range(weight.ndim)])).astype(
-            np.float32
-        )
+        weight = scaled_by_gain(weight, factors, axis)
         real_bias = None if real_bias is None else np.broadcast_to(real_bias, factors.shape) * factors
     channel_major = _group_channels_first(weight, groups) if node.op_type == "ConvTranspose" else weight
     scales = weight_scales(
@@ -108,9 +110,21 @@ def quantize_weights(
     else:
         bias_scales = np.float32(x.scale) * scales
     codes = quantize_weight(weight, scales, axis)
+    if rounding:
+        steps = read_steps(rounding, codes.shape, node.name or "")
+        codes = np.clip(codes.astype(np.int16) + steps, -127, 127).astype(np.int8)
     has_bias = real_bias is not None or len(bias_shift) > 0
     bias_codes = np.rint(bias / bias_scales.astype(np.float64)).astype(np.int32) if has_bias else None
     return QuantizedWeight(codes, scales, axis, bias_codes, bias_scales.astype(np.float32))
+
+
+def scaled_by_gain(weight: Array, gain: Sequence[float] | Array, axis: int) -> Array:
+    """float32 `weight` with a factor per output channel on `axis`; no factors leave it as it is."""
+    if not len(gain):
+        return weight
+    factors = np.asarray(gain, np.float64)
+    scaled: Array = weight * factors.reshape([-1 if a == axis else 1 for a in range(weight.ndim)])
+    return scaled.astype(np.float32)
 
 
 def _group_channels_first(weight: Array, groups: int) -> Array:

@@ -1,6 +1,7 @@
 """Find the layers that int8 hurts most, and leave just those in fp16.
 
 1. Light: all layers without MACs (additions, tables) go to fp16 together, if that lowers the drop.
+   Weights are rounded and channels corrected anew then, and again after 4.
 2. Rank: every int8 layer with MACs is put into fp16 by itself, in place; the drop it wins back is its
    gain. Layers that are noisiest on float input go first, so that an early stop has seen the worst ones.
 3. Tune: the tensors that the layers with the most gain read get other thresholds, which costs no MACs at
@@ -54,7 +55,7 @@ class Measurement:
     Attributes:
         drop_db: What it loses.
         int8_share: Fraction of the MACs in int8.
-        phase: ``start``, ``light``, ``rank``, ``tune``, ``spend`` or ``win back``.
+        phase: ``start``, ``light``, ``correct``, ``rank``, ``tune``, ``spend`` or ``win back``.
         layer: The layer that was moved.
         elapsed_s: Seconds since the search began.
         best_drop_db: The best network's drop so far.
@@ -109,6 +110,7 @@ class Search:
         progress: Called after every measurement.
         threads: Threads of ONNX Runtime.
         clock: Seconds; for tests.
+        correct: Measures a table's corrections anew, for the precisions that it now has.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class Search:
         progress: Progress | None = None,
         threads: int = 2,
         clock: Callable[[], float] = time.monotonic,
+        correct: Callable[[CalibrationTable], CalibrationTable] | None = None,
     ) -> None:
         self.model, self.table, self.score, self.max_drop_db = model, table, score, max_drop_db
         self.time_limit_s, self.progress, self.threads, self.clock = time_limit_s, progress, threads, clock
@@ -149,7 +152,9 @@ class Search:
         self.base: frozenset[str] = frozenset()  # layers without MACs in fp16, if they help
         self.ranked_all = True
         self.ranges: dict[str, TensorEntry] = {}  # thresholds that tuning changed
-        self.best_ranges: dict[str, TensorEntry] = {}
+        self.correct = correct
+        self.corrected_for = ""  # the precisions that the corrections in `table` were measured with
+        self.best_table = table  # precisions aside
 
     def _plan(self, table: CalibrationTable) -> Plan:
         return plan_for(self.layers, table, [str(v.name) for v in self.model.graph.outputs])
@@ -173,7 +178,7 @@ class Search:
             _OutOfTimeError: The limit has passed and the answer is not in the journal.
         """
         tuned = [f"{n}={e.low.hex()}:{e.high.hex()}" for n, e in sorted(self.ranges.items())]
-        key = "|".join([*sorted(moved), *tuned])
+        key = "|".join([*sorted(moved), *tuned, *filter(None, [self.corrected_for])])
         table = self.with_fp16(moved)
         if key in self.journal.drops:
             drop = self.journal.drops[key]
@@ -185,7 +190,7 @@ class Search:
             )
             self.journal.add(key, drop)
         if self._better(moved, drop):
-            self.best, self.best_ranges = (moved, drop), dict(self.ranges)
+            self.best, self.best_table = (moved, drop), self.with_fp16(frozenset())
         if self.progress:
             elapsed = self.clock() - self.started
             self.progress(Measurement(drop, self.int8_share(table), phase, layer, elapsed, self.best[1]))
@@ -213,6 +218,7 @@ class Search:
             if drop > self.aim_db:
                 self._rank(drop, gains)
                 self._spend(self._tune(drop, gains), gains)
+                self._correct(*self.best)
             self._win_back()
         except _OutOfTimeError:
             out_of_time = True
@@ -227,11 +233,36 @@ class Search:
         light = frozenset(name for name in self.movable if self.macs[name] == 0)
         if start <= self.aim_db or not light:
             return start
-        together = self.measure(light, "light", f"{len(light)} layers without MACs")
+        before, before_for = self.table, self.corrected_for
+        together = self._correct(light, self.measure(light, "light", f"{len(light)} layers without MACs"))
         if together >= start:
+            self.table, self.corrected_for = before, before_for
             return start
         self.base = light
         return together
+
+    def _correct(self, moved: frozenset[str], drop: float) -> float:
+        """Measure corrections anew with `moved` in fp16; keep them if that helps. Returns the drop left."""
+        if self.correct is None or not moved or self._late(1.0):
+            return drop
+        before, before_for = self.table, self.corrected_for
+        renewed = self.correct(self.with_fp16(moved)).layers
+        layers = {
+            name: replace(
+                entry,
+                gain=renewed[name].gain,
+                bias_shift=renewed[name].bias_shift,
+                rounding=renewed[name].rounding,
+            )
+            for name, entry in before.layers.items()
+        }
+        self.table = replace(before, layers=layers)
+        self.corrected_for = f"corrected for {' '.join(sorted(moved))}"
+        after = self.measure(moved, "correct", f"{len(moved)} layers in fp16")
+        if after < drop:
+            return after
+        self.table, self.corrected_for = before, before_for
+        return drop
 
     def _rank(self, start: float, gains: dict[str, float]) -> None:
         for name in self.movable:
@@ -315,7 +346,7 @@ class Search:
 
     def _result(self, start: float, gains: dict[str, float], out_of_time: bool) -> SearchResult:
         moved, drop = self.best
-        table = replace(self.table, tensors={**self.table.tensors, **self.best_ranges})
+        table = self.best_table
         for name, gain in gains.items():
             layers = {**table.layers, name: replace(table.layers[name], gain_db=gain)}
             table = replace(table, layers=layers)

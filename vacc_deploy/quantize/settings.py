@@ -36,6 +36,8 @@ class CalibrationSettings:
         coded_outputs: Round the network's outputs to int8 codes too. The card's published VDSR figure
             (30.24 dB) is met without (30.26) and missed with it (30.18), so this is off.
         correct_channels: Correct mean and size of each channel, where that helps.
+        round_weights: Round weights so that their errors cancel, not each to the nearest code.
+        equalise: Even out the ranges of channels, where the network stays exactly the same.
         threads: Threads of the float passes.
         budget_macs: How many multiply-accumulates a float pass over the walk's crops may cost.
     """
@@ -49,8 +51,15 @@ class CalibrationSettings:
     protect_images: bool = True
     coded_outputs: bool = False
     correct_channels: bool = True
+    round_weights: bool = True
+    equalise: bool = True
     threads: int = 2
     budget_macs: float = 15e9
+
+    @property
+    def walks(self) -> bool:
+        """Whether anything is done that needs the float and the quantised network side by side."""
+        return self.mode == "auto" or self.correct_channels or self.round_weights
 
     def __post_init__(self) -> None:
         if self.mode != "auto" and self.mode not in CALIBRATORS:
@@ -85,5 +94,7 @@ class CalibrationSettings:
             choices=choices or {},
             protect_images=False,
             correct_channels=False,
+            round_weights=False,
+            equalise=False,
             threads=threads,
         )

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from vacc_deploy.quantize.equalise import equalise
 from vacc_deploy.quantize.int8_support import constant_of
 from vacc_deploy.quantize.layers import Layer, find_layers
 from vacc_deploy.quantize.observe import open_session
@@ -111,11 +112,11 @@ class SideBySide:
         *,
         threads: int = 2,
     ) -> None:
-        self.model = model
+        self.model = equalise(model, table.equalised)
         self.table = table
         self.plan = plan
         self.threads = threads
-        self.layers = find_layers(model)
+        self.layers = find_layers(self.model)
         self.float_stream: dict[str, Batch] = {}
         self.coded_stream: dict[str, Batch] = {}
         self._makers = {layer.output: layer for layer in self.layers}
@@ -183,6 +184,7 @@ class SideBySide:
                 per_channel=bool(settings["per_channel"]),
                 gain=self.table.layers[layer.name].gain,
                 bias_shift=self.table.layers[layer.name].bias_shift,
+                rounding=self.table.layers[layer.name].rounding,
             )
             shape = [1] * weight.codes.ndim
             shape[output_axis(layer.node)] = -1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vacc_deploy.errors import DataError, VdeployError
@@ -92,6 +92,7 @@ class LayerEntry:
         gain_db: What fp16 of this layer alone wins back in place, dB, where it was measured.
         gain: Factor on the weights and bias, per output channel: undoes what rounding shrinks.
         bias_shift: Added to the bias after that, per output channel.
+        rounding: How far weight codes lie from the nearest ones, packed by `write_steps`.
     """
 
     op_type: str
@@ -102,6 +103,7 @@ class LayerEntry:
     gain_db: float | None = None
     gain: tuple[float, ...] = ()
     bias_shift: tuple[float, ...] = ()
+    rounding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class CalibrationTable:
         tensors: By tensor name.
         layers: By layer name, in graph order.
         warnings: What the guard rails noticed.
+        equalised: What the channels of a group of tensors are divided by (`equalise`), by the group's name.
     """
 
     model_digest: str
@@ -123,6 +126,7 @@ class CalibrationTable:
     tensors: Mapping[str, TensorEntry]
     layers: Mapping[str, LayerEntry]
     warnings: tuple[str, ...] = ()
+    equalised: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def with_precision(self, name: str, precision: Precision, why: str) -> CalibrationTable:
         """A copy in which layer `name` has another precision."""
@@ -140,6 +144,7 @@ class CalibrationTable:
             "warnings": list(self.warnings),
             "layers": {name: _layer_to_json(entry) for name, entry in self.layers.items()},
             "tensors": {name: _tensor_to_json(self.tensors[name]) for name in sorted(self.tensors)},
+            "equalised": {name: [write_number(v) for v in self.equalised[name]] for name in self.equalised},
         }
         return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
@@ -166,6 +171,10 @@ class CalibrationTable:
                 layers={n: _layer_from_json(d, f"{where}: layers: {n}") for n, d in data["layers"].items()},
                 tensors={
                     n: _tensor_from_json(d, f"{where}: tensors: {n}") for n, d in data["tensors"].items()
+                },
+                equalised={
+                    str(n): tuple(read_number(v, f"{where}: equalised: {n}") for v in values)
+                    for n, values in data.get("equalised", {}).items()
                 },
             )
         except VdeployError:
@@ -221,6 +230,8 @@ def _layer_to_json(entry: LayerEntry) -> dict[str, Any]:
     for key, values in (("gain", entry.gain), ("bias_shift", entry.bias_shift)):
         if values:
             data[key] = [write_number(v) for v in values]
+    if entry.rounding:
+        data["rounding"] = entry.rounding
     return data
 
 
@@ -236,4 +247,5 @@ def _layer_from_json(data: dict[str, Any], where: str) -> LayerEntry:
         gain_db=None if "gain_db" not in data else float(data["gain_db"]),
         gain=tuple(read_number(v, where) for v in data.get("gain", [])),
         bias_shift=tuple(read_number(v, where) for v in data.get("bias_shift", [])),
+        rounding=str(data.get("rounding", "")),
     )

@@ -1,0 +1,90 @@
+"""Even channels: the same network, and factors only where they can be moved through."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from small_models import MODELS, Builder, pictures
+
+from vacc_deploy.errors import DataError
+from vacc_deploy.quantize.channel_ranges import measure_factors
+from vacc_deploy.quantize.equalise import equalise, find_groups
+from vacc_deploy.quantize.score import runner
+
+
+def uneven():
+    """Two convolutions between which one channel is a hundred times as loud as the others."""
+    build = Builder(3, (16, 16))
+    x = build.node("Relu", [build.conv("input", 3, 8)], "/relu")
+    model = build.model(build.conv(x, 8, 4))
+    weight = next(v for n, v in model.graph.initializers.items() if n.endswith(".w") and v.shape[1] == 3)
+    array = weight.const_value.numpy().copy()
+    array[0] *= 100
+    weight.const_value = ir.tensor(array, name=weight.name)
+    return model
+
+
+@pytest.mark.parametrize("make", [*MODELS.values(), uneven], ids=[*MODELS, "uneven"])
+def test_the_network_stays_the_same(make):
+    model = make()
+    feeds = list(pictures(model, 2))
+    changed = equalise(model, measure_factors(model, feeds, threads=1))
+    for before, after in zip(runner(model, 1)(feeds[0]), runner(changed, 1)(feeds[0]), strict=True):
+        np.testing.assert_allclose(after, before, rtol=2e-4, atol=2e-5 * np.abs(before).max())
+
+
+def test_loud_channels_become_quieter():
+    model = uneven()
+    factors = measure_factors(model, list(pictures(model, 2)), threads=1)
+    assert list(factors) == ["/conv0.out"]
+    factor = np.array(factors["/conv0.out"])
+    assert factor[0] == factor.max() > 2 * np.median(factor)
+    assert 1 / 8 <= factor.min() <= factor.max() <= 8
+
+
+def residual_stream(build):
+    stream = build.node("Relu", [build.conv("input", 3, 8)])
+    step = build.conv(build.node("Relu", [build.conv(stream, 8, 8)]), 8, 8)
+    stream = build.node("Relu", [build.node("Add", [stream, step])])
+    return build.conv(stream, 8, 3)
+
+
+def through_a_sigmoid(build):
+    return build.conv(build.node("Sigmoid", [build.conv("input", 3, 8)]), 8, 3)
+
+
+def through_a_shuffle(build):
+    return build.conv(build.node("DepthToSpace", [build.conv("input", 3, 16)], blocksize=2), 4, 3)
+
+
+def straight_to_the_output(build):
+    return build.conv("input", 3, 8)
+
+
+SHAPES = {
+    "a residual stream is one group, its branch another": (residual_stream, [(2, 2), (1, 1)]),
+    "no factor passes a sigmoid": (through_a_sigmoid, []),
+    "nor a pixel shuffle": (through_a_shuffle, []),
+    "nor leaves the network": (straight_to_the_output, []),
+}
+
+
+@pytest.mark.parametrize(("shape", "expected"), SHAPES.values(), ids=SHAPES)
+def test_groups(shape, expected):
+    build = Builder(3, (8, 8))
+    groups = find_groups(build.model(shape(build)))
+    assert [(len(group.makers), len(group.readers)) for group in groups] == expected
+
+
+WRONG = {
+    "unknown": {"nobody": (1.0,) * 8},
+    "too few": {"/conv0.out": (1.0,)},
+    "negative": {"/conv0.out": (-1.0,) * 8},
+}
+
+
+@pytest.mark.parametrize("factors", WRONG.values(), ids=WRONG)
+def test_factors_of_another_model_are_refused(factors):
+    with pytest.raises(DataError, match="equalises channels"):
+        equalise(uneven(), factors)
