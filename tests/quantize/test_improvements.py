@@ -305,3 +305,18 @@ def test_tuning_costs_no_macs_and_only_lowers_the_drop():
     assert tuned
     assert all(m.int8_share == start.int8_share for m in tuned)
     assert result.drop_db <= min(m.drop_db for m in tried)
+
+
+def test_small_layers_that_make_a_gate_stay_in_fp16():
+    build = Builder(16, (32, 32))
+    x = build.node("Relu", [build.conv("input", 16, 16)])
+    for _ in range(12):
+        x = build.node("Relu", [build.conv(x, 16, 16)])
+    gate = build.node("Sigmoid", [build.conv(x, 16, 16, 1)], "/gate")
+    model = build.model(build.conv(build.node("Mul", [x, gate], "/mul"), 16, 16))
+    feeds = [{"input": np.random.default_rng(i).random((1, 16, 32, 32), np.float32)} for i in range(3)]
+    layers = calibrate(model, feeds, CalibrationSettings(threads=1)).layers
+    gated = [name for name, entry in layers.items() if entry.why.startswith("default: makes a gate")]
+    assert gated == ["/conv26", "/gate"]
+    exact = calibrate(model, feeds, CalibrationSettings.recipe_exact(threads=1)).layers
+    assert all(exact[name].precision == "int8" for name in gated)

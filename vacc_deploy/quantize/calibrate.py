@@ -38,6 +38,7 @@ from vacc_deploy.quantize.tensor_entry import make_entry
 
 Array = npt.NDArray[Any]
 _SMALL_SHARE = 0.01
+_GATES = ("Sigmoid", "HardSigmoid")
 
 Progress = Callable[[int, str], None]  # pictures done, what is going on
 
@@ -217,10 +218,11 @@ def layer_entries(
     weights right before the result, are what costs most (LESRCNN x2 loses 0.14 dB with the last
     convolution in int8 and 0.06 dB without, VDSR 0.4 dB of its 0.6 to its int8 input). So does one that
     makes a single vector: its few numbers steer whole channels (GPEN-256 has 31.1 dB fidelity with styles
-    and demodulation in int8, and 33.0 without). What has no multiply-accumulates follows its readers: see
-    `plan`.
+    and demodulation in int8, and 33.0 without). So do gates, whose error scales everything that they let
+    through. What has no multiply-accumulates follows its readers: see `plan`.
     """
     total = max(sum(layer.macs for layer in layers), 1)
+    gates = gate_layers(layers, _SMALL_SHARE * total) if settings.protect_images else frozenset()
     entries = {}
     for layer in layers:
         precision: Precision
@@ -230,7 +232,7 @@ def layer_entries(
             precision, why = "fp16", f"unsupported: {layer.why_float}"
         elif choice is not None:
             precision, why = choice.precision, choice.why
-        elif share <= _SMALL_SHARE and (delicate := _delicate(layer, pictures)):
+        elif share <= _SMALL_SHARE and (delicate := _delicate(layer, pictures, gates)):
             precision, why = "fp16", f"default: {delicate}, {100 * share:.2f} % of the MACs"
         else:
             precision, why = "int8", "default"
@@ -238,8 +240,10 @@ def layer_entries(
     return entries
 
 
-def _delicate(layer: Layer, pictures: frozenset[str]) -> str:
+def _delicate(layer: Layer, pictures: frozenset[str], gates: frozenset[str]) -> str:
     """Why a layer with few multiply-accumulates stays in fp16; empty if it may run in int8."""
+    if layer.name in gates:
+        return "makes a gate"
     if layer.kind != "mac" or not pictures:
         return ""
     if pictures & {*layer.inputs}:
@@ -248,6 +252,20 @@ def _delicate(layer: Layer, pictures: frozenset[str]) -> str:
         return "makes the picture"
     shape = static_shape(layer.node.outputs[0])
     return "makes a vector" if len(shape) == 2 and shape[0] == 1 else ""
+
+
+def gate_layers(layers: list[Layer], most_macs: float) -> frozenset[str]:
+    """Names of the sigmoids behind layers of at most `most_macs` multiply-accumulates, and of those layers.
+
+    An attention branch ends so: in SPARNet a convolution to one channel, 0.00 % of the multiply-accumulates.
+    """
+    makers = {layer.output: layer for layer in layers if layer.kind == "mac" and layer.macs <= most_macs}
+    return frozenset(
+        name
+        for layer in layers
+        if layer.kind == "table" and layer.op_type in _GATES and layer.inputs[0] in makers
+        for name in (layer.name, makers[layer.inputs[0]].name)
+    )
 
 
 def settings_to_json(settings: CalibrationSettings) -> dict[str, Any]:

@@ -32,7 +32,8 @@ class CalibrationSettings:
         weight_scale: Rule for weight scales.
         calibrate_range: The calibrator's parameter: the fraction that ``percentile`` keeps.
         choices: Layers whose precision is given, by name.
-        protect_images: Never clip a tensor that holds a picture, and keep small layers around it in fp16.
+        protect_images: Never clip a tensor that holds a picture; keep small layers around it, and gates, in
+            fp16.
         coded_outputs: Round the network's outputs to int8 codes too. The card's published VDSR figure
             (30.24 dB) is met without (30.26) and missed with it (30.18), so this is off.
         correct_channels: Correct mean and size of each channel, where that helps.
