@@ -44,6 +44,7 @@ _EQUIVALENT: dict[tuple[str, str], str] = {
     ("np.rint(-low / float(scale))", "255 → 256"): "no range comes so far",
     ("& (wide >= 0)", "GtE → Gt"): "likewise",
     ("& (wide >= 0)", "0 → 1"): "likewise",
+    ("np.where(largest > 0, safe / 128, 1.0)", "Gt → GtE"): "a channel of zeros has 128 / 128 there, too",
     ("np.float32)).astype(np.float64)", "float64 → float32"): "adding a float64 zero point widens it again",
 }
 
