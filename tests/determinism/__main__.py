@@ -1,6 +1,6 @@
 """``python -m tests.determinism``: make the golden digests again, show what changed, and write the file.
 
-Lines of targets that this machine cannot run stay as they are.
+Outputs of targets that this machine cannot run stay as they are.
 """
 
 from __future__ import annotations

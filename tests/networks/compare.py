@@ -91,10 +91,15 @@ def compare(network: Network, targets: tuple[Target, ...] = RUNNABLE) -> Compari
 
 def load(model: ir.Model, target: Target, folder: Path, name: str, storage: str = "float16") -> Model:
     """`model` compiled for `target` into `folder` and loaded."""
+    return Model(compile_into(folder, model, target, name, storage))
+
+
+def compile_into(folder: Path, model: ir.Model, target: Target, name: str, storage: str = "float16") -> Path:
+    """The prefix of `model`'s artifact for `target`, which need not be one that this machine runs."""
     library = folder / "code.so"
     lowered = lower(model, target, library, storage=storage)
     manifest = manifest_of(lowered, target, name)
-    return Model(write_artifact(folder / name, manifest, library, lowered.params))
+    return write_artifact(folder / name, manifest, library, lowered.params)
 
 
 def manifest_of(lowered: Lowered, target: Target, name: str) -> Manifest:
