@@ -39,7 +39,7 @@ class CalibrationSettings:
         correct_channels: Correct mean and size of each channel, where that helps.
         round_weights: Round weights so that their errors cancel, not each to the nearest code.
         equalise: Even out the ranges of channels, where the network stays exactly the same. Off, because it
-            gains 0.3 dB of fidelity on LESRCNN x2 and loses 1.5 dB on x4.
+            gains 0.3 dB of fidelity on VDSR and LESRCNN x2 and loses 1.5 dB on x4.
         threads: Threads of the float passes.
         budget_macs: How many multiply-accumulates a float pass over the walk's crops may cost.
     """
