@@ -17,12 +17,14 @@ from vacc_deploy.data.dataset import Dataset
 from vacc_deploy.errors import ConfigError
 from vacc_deploy.evaluate.evaluator import select_pairs
 from vacc_deploy.evaluate.protocol import EvaluationProtocol, Sample, recipe_protocol
+from vacc_deploy.quantize.calibrate import checked_feeds
 from vacc_deploy.quantize.crops import CropKeeper
 from vacc_deploy.quantize.diff import diff_layers
 from vacc_deploy.quantize.improve import correct_again
 from vacc_deploy.quantize.layers import find_layers
 from vacc_deploy.quantize.score import FidelityScore, ReferenceScore
 from vacc_deploy.quantize.search import Measurement, Search, SearchResult
+from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.side_by_side import runs_on_crops
 from vacc_deploy.quantize.table import CalibrationTable
 
@@ -31,7 +33,6 @@ Array = npt.NDArray[Any]
 _MOST_PICTURES = 6  # kept in memory; every trial runs all of them
 _CROP = 128  # pixels of a picture's side that a trial runs, where the network gives a crop for a crop
 _ALIGN = 32  # crops survive five halvings
-_WALK_MACS = 15e9  # of one float pass over the crops that corrections are measured on
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,10 @@ def search_precisions(
     def report(done: Measurement) -> None:
         tell(f"{done.phase} {done.layer}: drop {done.drop_db:.3f} dB, best {done.best_drop_db:.3f} dB")
 
-    keeper = CropKeeper(model, find_layers(model), budget_macs=_WALK_MACS, expected=len(dataset))
-    for _ in islice(keeper(dataset), keeper.most):
+    keeper = CropKeeper(
+        model, find_layers(model), budget_macs=CalibrationSettings().budget_macs, expected=len(dataset)
+    )
+    for _ in islice(keeper(checked_feeds(model, dataset)), keeper.most):
         pass  # the keeper takes its crops as the pictures go by
 
     def correct(changed: CalibrationTable) -> CalibrationTable:

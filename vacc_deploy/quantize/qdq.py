@@ -28,7 +28,7 @@ from vacc_deploy.quantize.equalise import equalise
 from vacc_deploy.quantize.int8_support import constant_of
 from vacc_deploy.quantize.layers import Layer, find_layers
 from vacc_deploy.quantize.plan import Plan, make_plan
-from vacc_deploy.quantize.quantized_constants import QuantizedWeight, quantize_constant, quantize_weights
+from vacc_deploy.quantize.quantized_constants import QuantizedWeight, quantize_constant, table_weights
 from vacc_deploy.quantize.scheme import QuantParams, quant_params
 from vacc_deploy.quantize.table import CalibrationTable
 
@@ -139,17 +139,7 @@ class _Writer:
     def _constants(self, layer: Layer) -> None:
         """Weights, bias and constant operands of one int8 layer, as codes behind a DequantizeLinear."""
         if layer.kind == "mac":
-            entry = self.table.layers[layer.name]
-            weight = quantize_weights(
-                layer.node,
-                self.params(layer.inputs[0]),
-                method=self.table.settings["weight_scale"],
-                per_channel=bool(self.table.settings["per_channel"]),
-                gain=entry.gain,
-                bias_shift=entry.bias_shift,
-                rounding=entry.rounding,
-            )
-            self._replace_weights(layer, weight)
+            self._replace_weights(layer, table_weights(layer, self.params(layer.inputs[0]), self.table))
         elif layer.op_type in ("Add", "Sub", "Mul"):
             for index, value in enumerate(layer.node.inputs):
                 constant = constant_of(value)

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from vacc_deploy.errors import ModelError
 from vacc_deploy.quantize.calibrators.registry import Range, Scheme
 from vacc_deploy.quantize.int8_support import constant_of
+from vacc_deploy.quantize.layers import Layer
 from vacc_deploy.quantize.scheme import (
     QuantParams,
     WeightScale,
@@ -20,6 +21,7 @@ from vacc_deploy.quantize.scheme import (
     quantize_weight,
     weight_scales,
 )
+from vacc_deploy.quantize.table import CalibrationTable
 from vacc_deploy.quantize.weight_steps import read_steps
 
 Array = npt.NDArray[Any]
@@ -116,6 +118,20 @@ def quantize_weights(
     has_bias = real_bias is not None or len(bias_shift) > 0
     bias_codes = np.rint(bias / bias_scales.astype(np.float64)).astype(np.int32) if has_bias else None
     return QuantizedWeight(codes, scales, axis, bias_codes, bias_scales.astype(np.float32))
+
+
+def table_weights(layer: Layer, x: QuantParams, table: CalibrationTable) -> QuantizedWeight:
+    """Weight and bias of an int8 layer of kind ``mac`` as `table` has them; `x` is its input's scheme."""
+    entry = table.layers[layer.name]
+    return quantize_weights(
+        layer.node,
+        x,
+        method=table.settings["weight_scale"],
+        per_channel=bool(table.settings["per_channel"]),
+        gain=entry.gain,
+        bias_shift=entry.bias_shift,
+        rounding=entry.rounding,
+    )
 
 
 def scaled_by_gain(weight: Array, gain: Sequence[float] | Array, axis: int) -> Array:

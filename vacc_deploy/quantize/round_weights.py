@@ -22,7 +22,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.quantize.int8_support import constant_of
-from vacc_deploy.quantize.quantized_constants import quantize_weights, scaled_by_gain
+from vacc_deploy.quantize.quantized_constants import scaled_by_gain, table_weights
 from vacc_deploy.quantize.side_by_side import Batch, SideBySide, Step
 from vacc_deploy.quantize.weight_steps import write_steps
 
@@ -44,13 +44,7 @@ def round_step(walk: SideBySide, step: Step) -> None:
     if weight is None or weight[0].size > _MOST_INPUTS:
         return
     entry = walk.table.layers[layer.name]
-    nearest = quantize_weights(
-        layer.node,
-        walk.params(layer.inputs[0]),
-        method=walk.table.settings["weight_scale"],
-        per_channel=bool(walk.table.settings["per_channel"]),
-        gain=entry.gain,
-    )
+    nearest = table_weights(layer, walk.params(layer.inputs[0]), walk.table)
     rows = scaled_by_gain(weight, entry.gain, 0).reshape(weight.shape[0], -1).astype(np.float64)
     moments = _second_moments(layer.node, walk.inputs_of(layer)[layer.inputs[0]])
     if moments is None:

@@ -23,7 +23,7 @@ from vacc_deploy.quantize.int8_support import constant_of
 from vacc_deploy.quantize.layers import Layer, find_layers
 from vacc_deploy.quantize.observe import open_session
 from vacc_deploy.quantize.plan import Plan
-from vacc_deploy.quantize.quantized_constants import output_axis, quantize_constant, quantize_weights
+from vacc_deploy.quantize.quantized_constants import output_axis, quantize_constant, table_weights
 from vacc_deploy.quantize.scheme import QuantParams, quant_params
 from vacc_deploy.quantize.table import CalibrationTable
 from vacc_deploy.runtime.reference.fixed_point import dequantize, quantize
@@ -177,15 +177,7 @@ class SideBySide:
         """Operand number → the value that its codes stand for, for the constant operands of an int8 layer."""
         settings = self.table.settings
         if layer.kind == "mac":
-            weight = quantize_weights(
-                layer.node,
-                self.params(layer.inputs[0]),
-                method=settings["weight_scale"],
-                per_channel=bool(settings["per_channel"]),
-                gain=self.table.layers[layer.name].gain,
-                bias_shift=self.table.layers[layer.name].bias_shift,
-                rounding=self.table.layers[layer.name].rounding,
-            )
+            weight = table_weights(layer, self.params(layer.inputs[0]), self.table)
             shape = [1] * weight.codes.ndim
             shape[output_axis(layer.node)] = -1
             operands = {1: weight.codes.astype(np.float32) * weight.scales.reshape(shape)}
