@@ -9,11 +9,13 @@ import onnx
 import onnx_ir as ir
 
 from vacc_deploy.errors import FileError, ModelError
+from vacc_deploy.freed_memory import return_freed_memory
 from vacc_deploy.frontend.constant_index import constant_index
+from vacc_deploy.frontend.constant_scale import constant_scale
 from vacc_deploy.frontend.depthwise_filter import depthwise_filter
 from vacc_deploy.frontend.finite_weights import require_finite
 from vacc_deploy.frontend.fold_batchnorm import fold_batchnorm
-from vacc_deploy.frontend.row_bias import row_bias
+from vacc_deploy.frontend.linear_bias import linear_bias
 from vacc_deploy.frontend.settled_sizes import require_settled_sizes
 from vacc_deploy.frontend.simplify import normalise, simplify
 from vacc_deploy.frontend.static_modulation import static_modulation
@@ -33,7 +35,7 @@ def clean(
         model: Any ONNX model; changed in place.
         inputs: Input name → shape; None keeps the model's own static shapes.
         where: The file, for messages.
-        fold: Fold BatchNormalization as well.
+        fold: Fold BatchNormalization and constant factors into convolutions as well.
 
     Returns:
         Static shapes, constants folded, opset ≥ 17, all nodes named, metadata kept.
@@ -49,7 +51,7 @@ def clean(
     if static_modulation(graph_model) + depthwise_filter(graph_model) + constant_index(graph_model, where):
         model = simplify(ir.serde.serialize_model(graph_model), where)
         graph_model = normalise(onnx.shape_inference.infer_shapes(model, data_prop=True))
-    if row_bias(graph_model) + (fold_batchnorm(graph_model) if fold else 0):
+    if linear_bias(graph_model) + (fold_batchnorm(graph_model) + constant_scale(graph_model) if fold else 0):
         graph_model = normalise(ir.serde.serialize_model(graph_model))
     _require_static(graph_model, where)
     require_settled_sizes(graph_model, where)
@@ -116,5 +118,8 @@ def load_model(path: Path | str, inputs: Mapping[str, Sequence[int]] | None = No
         check_torchscript(path)
         from vacc_deploy.frontend.convert_torchscript import convert
 
-        return clean(convert(path, inputs), inputs, str(path))
-    return clean(read_onnx(path), inputs, str(path))
+        model = clean(convert(path, inputs), inputs, str(path))
+    else:
+        model = clean(read_onnx(path), inputs, str(path))
+    return_freed_memory()
+    return model
