@@ -8,9 +8,12 @@ import pytest
 from small_models import MODELS, Builder, pictures
 
 from vacc_deploy.errors import DataError
-from vacc_deploy.quantize.channel_ranges import measure_factors
+from vacc_deploy.quantize.calibrate import calibrate
+from vacc_deploy.quantize.choose_factors import helpful_factors, measure_factors
 from vacc_deploy.quantize.equalise import equalise, find_groups
+from vacc_deploy.quantize.layers import find_layers
 from vacc_deploy.quantize.score import runner
+from vacc_deploy.quantize.settings import CalibrationSettings
 
 
 def uneven():
@@ -41,6 +44,49 @@ def test_loud_channels_become_quieter():
     factor = np.array(factors["/conv0.out"])
     assert factor[0] == factor.max() > 2 * np.median(factor)
     assert 1 / 8 <= factor.min() <= factor.max() <= 8
+
+
+def already_even():
+    """The same network with one filter for all channels: nothing can be won."""
+    model = uneven()
+    for value in model.graph.initializers.values():
+        array = value.const_value.numpy()
+        if array.ndim == 4 and array.shape[1] == 3:
+            value.const_value = ir.tensor(np.repeat(array[1:2], len(array), axis=0), name=value.name)
+        if array.ndim == 1:
+            value.const_value = ir.tensor(np.zeros_like(array), name=value.name)
+    return model
+
+
+def through_a_linear_layer():
+    """Not a network of which a crop gives a crop."""
+    build = Builder(3, (8, 8))
+    return build.model(build.node("GlobalAveragePool", [build.conv(build.conv("input", 3, 8), 8, 4)]))
+
+
+CHOICES = {
+    "one loud channel": (uneven, True),
+    "channels alike": (already_even, False),
+    "whole pictures only": (through_a_linear_layer, False),
+}
+
+
+@pytest.mark.parametrize(("make", "helps"), CHOICES.values(), ids=CHOICES)
+@pytest.mark.parametrize("scheme", ["symmetric", "asymmetric"])
+def test_factors_are_kept_where_they_bring_the_network_closer(make, helps, scheme):
+    model = make()
+    settings = CalibrationSettings(scheme=scheme, threads=1, protect_images=False)
+    factors = helpful_factors(model, find_layers(model), list(pictures(model, 4)), settings)
+    assert bool(factors) == helps
+
+
+def test_the_table_holds_the_factors_that_it_was_made_with():
+    model = uneven()
+    settings = CalibrationSettings(threads=1, protect_images=False)
+    table = calibrate(model, list(pictures(model, 4)), settings)
+    assert list(table.equalised) == ["/conv0.out"]
+    recipe = CalibrationSettings.recipe_exact(threads=1)
+    assert calibrate(model, list(pictures(model, 4)), recipe).equalised == {}
 
 
 def residual_stream(build):

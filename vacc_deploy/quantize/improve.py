@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy.typing as npt
 import onnx_ir as ir
+from threadpoolctl import threadpool_limits
 
 from vacc_deploy.quantize.calibrators import Range
 from vacc_deploy.quantize.choose_thresholds import choose_step
@@ -25,6 +26,10 @@ from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
 from vacc_deploy.quantize.tensor_entry import make_entry
 
 Array = npt.NDArray[Any]
+
+# Of NumPy's matrix products. Its threads wait for one another by spinning: on a busy machine two of them
+# take sixty times as long for a small factorisation as one.
+_BLAS_THREADS = 1
 
 
 def improve(
@@ -54,13 +59,14 @@ def improve(
     plan = plan_for(find_layers(model), table, [str(v.name) for v in model.graph.outputs])
     walk = SideBySide(model, table, plan, feeds, threads=settings.threads)
     settled = set(keep_ranges)
-    for step in walk:
-        if settings.mode == "auto":
-            choose_step(walk, step, histograms, settled, entry)
-        if settings.round_weights:
-            round_step(walk, step)
-        if settings.correct_channels:
-            correct_step(walk, step)
+    with threadpool_limits(_BLAS_THREADS, "blas"):
+        for step in walk:
+            if settings.mode == "auto":
+                choose_step(walk, step, histograms, settled, entry)
+            if settings.round_weights:
+                round_step(walk, step)
+            if settings.correct_channels:
+                correct_step(walk, step)
     return walk.table
 
 
@@ -75,9 +81,10 @@ def correct_again(
     bare = {name: replace(entry, gain=(), bias_shift=(), rounding="") for name, entry in table.layers.items()}
     plan = plan_for(find_layers(model), table, [str(v.name) for v in model.graph.outputs])
     walk = SideBySide(model, replace(table, layers=bare), plan, feeds, threads=threads)
-    for step in walk:
-        if table.settings.get("round_weights", False):
-            round_step(walk, step)
-        if table.settings.get("correct_channels", False):
-            correct_step(walk, step)
+    with threadpool_limits(_BLAS_THREADS, "blas"):
+        for step in walk:
+            if table.settings.get("round_weights", False):
+                round_step(walk, step)
+            if table.settings.get("correct_channels", False):
+                correct_step(walk, step)
     return walk.table

@@ -55,16 +55,23 @@ class Observer:
         tensors: Names of the tensors to observe.
         threads: Threads of the session.
         whole: Names of further tensors to hand out in full.
+        any_size: Take pictures of any size, for a network that gives a crop for a crop.
     """
 
     def __init__(
-        self, model: ir.Model, tensors: Sequence[str], *, threads: int, whole: Sequence[str] = ()
+        self,
+        model: ir.Model,
+        tensors: Sequence[str],
+        *,
+        threads: int,
+        whole: Sequence[str] = (),
+        any_size: bool = False,
     ) -> None:
         self.tensors = list(tensors)
         self.whole = list(whole)
         instrumented = model.clone()
         self._instrument(instrumented.graph)
-        self._session = open_session(instrumented, threads)
+        self._session = open_session(without_sizes(instrumented) if any_size else instrumented, threads)
 
     def _instrument(self, graph: ir.Graph) -> None:
         values = {v.name: v for v in graph.inputs} | {v.name: v for node in graph for v in node.outputs}
@@ -155,6 +162,19 @@ def open_session(model: ir.Model, threads: int) -> Any:
     options.add_session_config_entry("session.x64quantprecision", "1")
     data = ir.to_proto(model).SerializeToString()
     return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def without_sizes(model: ir.Model) -> ir.Model:
+    """A copy of `model` that states no picture's height or width."""
+    clone = model.clone()
+    for value in clone.graph.inputs:
+        if value.shape is not None and len(value.shape) == 4:
+            value.shape = ir.Shape([*value.shape[:2], f"{value.name}_height", f"{value.name}_width"])
+    for node in clone.graph:
+        for value in node.outputs:
+            if value.shape is not None:
+                value.shape = ir.Shape([None] * len(value.shape))
+    return clone
 
 
 def announced_bytes(model: ir.Model, tensors: int) -> int:

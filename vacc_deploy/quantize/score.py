@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.quantize.observe import open_session
+from vacc_deploy.quantize.observe import open_session, without_sizes
 from vacc_deploy.quantize.side_by_side import runs_on_crops
 
 Array = npt.NDArray[Any]
@@ -47,19 +47,6 @@ def runner(model: ir.Model, threads: int, *, any_size: bool = False) -> Run:
     """
     session = open_session(without_sizes(model) if any_size else model, threads)
     return lambda feed: list(session.run(None, feed))
-
-
-def without_sizes(model: ir.Model) -> ir.Model:
-    """A copy of `model` that states no picture's height or width."""
-    clone = model.clone()
-    for value in clone.graph.inputs:
-        if value.shape is not None and len(value.shape) == 4:
-            value.shape = ir.Shape([*value.shape[:2], f"{value.name}_height", f"{value.name}_width"])
-    for node in clone.graph:
-        for value in node.outputs:
-            if value.shape is not None:
-                value.shape = ir.Shape([None] * len(value.shape))
-    return clone
 
 
 def drop_from_fidelity(fidelity_db: float, psnr_db: float) -> float:

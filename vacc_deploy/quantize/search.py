@@ -44,6 +44,7 @@ _FREE = 0.002  # a layer without MACs still costs memory traffic: what that weig
 _RANKING_TIME = 0.35  # of the time limit
 _TUNING_TIME = 0.7  # of the time limit
 _SPARE = 0.5  # of the limit: other pictures lose more than the few that are scored on
+_TUNING_GAIN = 0.04  # of the drop, that a threshold has to win: less is fitted to the pictures scored on
 _NARROWER = 0.85  # of the present range, as often as it helps
 _WIDER = 1.2  # likewise, where narrower did not help; never past the extremes
 
@@ -307,7 +308,7 @@ class Search:
                 return drop
             self.ranges[root] = scaled
             trial = self.measure(self.base, "tune", reader)
-            if trial >= drop:
+            if trial > (1 - _TUNING_GAIN) * drop:
                 self.ranges = before
                 return drop
             drop = trial

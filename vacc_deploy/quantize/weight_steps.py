@@ -24,7 +24,7 @@ def write_steps(steps: Array) -> str:
     """`steps`, small integers of any shape, as text; empty if all are 0."""
     if not steps.any():
         return ""
-    return base64.b64encode(zlib.compress(steps.astype(np.int8).tobytes(), 9)).decode()
+    return base64.b64encode(zlib.compress(steps.astype(np.int8).tobytes(), 6)).decode()
 
 
 def read_steps(text: str, shape: Sequence[int], where: str) -> Array:

@@ -1,0 +1,136 @@
+"""The table as calibration first fills it in: thresholds from histograms, precisions by default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy.typing as npt
+import onnx_ir as ir
+
+from vacc_deploy.errors import DataError
+from vacc_deploy.quantize.calibrators import choose_range
+from vacc_deploy.quantize.default_precisions import layer_entries, picture_tensors
+from vacc_deploy.quantize.digest import model_digest
+from vacc_deploy.quantize.equalise import Factors
+from vacc_deploy.quantize.histogram import Histogram
+from vacc_deploy.quantize.layers import Layer
+from vacc_deploy.quantize.observe import Observer
+from vacc_deploy.quantize.settings import CalibrationSettings
+from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
+from vacc_deploy.quantize.tensor_entry import make_entry
+
+Array = npt.NDArray[Any]
+Progress = Callable[[int, str], None]  # pictures done, what is going on
+
+
+def first_table(
+    model: ir.Model,
+    layers: list[Layer],
+    histograms: Mapping[str, Histogram],
+    settings: CalibrationSettings,
+    *,
+    pictures: int,
+    factors: Factors,
+) -> CalibrationTable:
+    """The table of `model` before anything is improved.
+
+    Args:
+        model: The float model, its channels as they are.
+        layers: Its layers.
+        histograms: Of its `observed_tensors`, channels divided by `factors`.
+        settings: How thresholds are chosen, and the precisions that are given.
+        pictures: How many pictures the histograms are of.
+        factors: What the channels of groups of tensors are divided by.
+    """
+    protected = picture_tensors(model, layers) if settings.protect_images else frozenset()
+    return CalibrationTable(
+        model_digest=model_digest(model),
+        pictures=pictures,
+        settings=settings_to_json(settings),
+        tensors={
+            name: choose_entry(histogram, settings, is_picture=name in protected)
+            for name, histogram in histograms.items()
+        },
+        layers=layer_entries(layers, settings, protected),
+        equalised={name: tuple(values) for name, values in factors.items()},
+    )
+
+
+def observed_tensors(model: ir.Model, layers: list[Layer]) -> list[str]:
+    """Names of the tensors whose range int8 may need, in graph order: inputs and results of layers.
+
+    Results of movement layers share their input's range and are left out.
+    """
+    names = [str(v.name) for v in model.graph.inputs if v.dtype in (ir.DataType.FLOAT, None)]
+    made = {str(v.name): v for node in model.graph for v in node.outputs}
+    for layer in layers:
+        if layer.kind != "movement" and layer.output in made:
+            value = made[layer.output]
+            if value.dtype in (ir.DataType.FLOAT, None) and layer.node.outputs:
+                names.append(layer.output)
+    read = {name for layer in layers if layer.why_float is None for name in layer.inputs}
+    read |= {str(v.name) for v in model.graph.outputs}
+    roots = movement_roots(layers)
+    wanted = {roots.get(name, name) for name in read}
+    return [name for name in dict.fromkeys(names) if name in wanted]
+
+
+def movement_roots(layers: list[Layer]) -> dict[str, str]:
+    """For every tensor that movement layers made, the tensor it was moved from."""
+    roots: dict[str, str] = {}
+    for layer in layers:
+        if layer.kind == "movement":
+            roots[layer.output] = roots.get(layer.inputs[0], layer.inputs[0])
+    return roots
+
+
+def collect_histograms(
+    observer: Observer, dataset: Iterable[dict[str, Array]], progress: Progress | None = None
+) -> tuple[dict[str, Histogram], int]:
+    """Histograms of all observed tensors over `dataset`, and the number of pictures.
+
+    Raises:
+        DataError: The data set is empty, or a tensor is not finite.
+    """
+    histograms = {name: Histogram() for name in observer.tensors}
+    count = 0
+    for feed in dataset:
+        observed, _ = observer(feed)
+        for name, seen in observed.items():
+            histograms[name].update(seen.minimum, seen.maximum, seen.sample, name)
+        count += 1
+        if progress:
+            progress(count, "observing")
+    if count == 0:
+        raise DataError(
+            "the calibration data set is empty", hint="point dataset.path at a folder of pictures"
+        )
+    return histograms, count
+
+
+def choose_entry(histogram: Histogram, settings: CalibrationSettings, *, is_picture: bool) -> TensorEntry:
+    """The table's entry for one tensor by the calibrator that `settings` names."""
+    mode = "mse" if settings.mode == "auto" else settings.mode
+    note = ""
+    if is_picture:
+        mode, note = "max", "holds a picture: never clipped"
+    parameter = settings.calibrate_range if mode == "percentile" else None
+    kept = choose_range(mode, histogram, settings.scheme, parameter)
+    return make_entry(histogram, kept, mode, note, settings.scheme)
+
+
+def settings_to_json(settings: CalibrationSettings) -> dict[str, Any]:
+    """The settings that the table carries; `quantize` reads the first four."""
+    return {
+        "scheme": settings.scheme,
+        "weight_scale": settings.weight_scale,
+        "per_channel": settings.per_channel,
+        "coded_outputs": settings.coded_outputs,
+        "mode": settings.mode,
+        "calibrate_range": settings.calibrate_range,
+        "protect_images": settings.protect_images,
+        "correct_channels": settings.correct_channels,
+        "round_weights": settings.round_weights,
+        "equalise": settings.equalise,
+    }
