@@ -248,13 +248,13 @@ CHECKPOINT_ATTACKS = {
         "no weights",
     ),
     "pickle-shared-shape": Attack(
-        "20 000 tensors that share a shape of 60 000 sides",
+        "10 000 tensors that share a shape of 60 000 sides",
         "a.pth",
         torch_zip(
             b"\x80\x02("
             + b"K\x01" * 60_000
             + b"tq\x000}"
-            + _many(20_000, b"ctorch._utils\n_rebuild_tensor_v2\n(NK\0h\0h\0tR")
+            + _many(10_000, b"ctorch._utils\n_rebuild_tensor_v2\n(NK\0h\0h\0tR")
             + b"u."
         ),
         read_checkpoint,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,27 +85,25 @@ def openings(source: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, f".{method}" if method in _METHODS or name not in _DOTTED else name
 
 
-def _sources() -> list[Path]:
+@functools.cache
+def _found() -> list[tuple[str, int, str]]:
+    """File, line and name of every such call outside `safe_io`."""
     files = [path for tree in _TREES for path in (_ROOT / tree).rglob("*.py")]
-    return sorted(path for path in files if "safe_io" not in path.relative_to(_ROOT).parts)
+    outside = sorted(path for path in files if "safe_io" not in path.relative_to(_ROOT).parts)
+    return [
+        (path.relative_to(_ROOT).as_posix(), line, call)
+        for path in outside
+        for line, call in openings(path.read_text())
+    ]
 
 
 def test_only_safe_io_opens_files() -> None:
-    found = [
-        f"{path.relative_to(_ROOT)}:{line}: {call}"
-        for path in _sources()
-        for line, call in openings(path.read_text())
-        if (path.relative_to(_ROOT).as_posix(), call) not in _ALLOWED
-    ]
+    found = [f"{file}:{line}: {call}" for file, line, call in _found() if (file, call) not in _ALLOWED]
     assert not found, "use vacc_deploy.safe_io, or say in _ALLOWED why not:\n" + "\n".join(found)
 
 
 def test_every_excuse_is_needed() -> None:
-    calls = {
-        (path.relative_to(_ROOT).as_posix(), call)
-        for path in _sources()
-        for _, call in openings(path.read_text())
-    }
+    calls = {(file, call) for file, _, call in _found()}
     gone = _ALLOWED.keys() - calls
     assert not gone, f"no longer there: {sorted(gone)}"
 

@@ -67,8 +67,14 @@ class Golden:
             assert np.abs(part - crop).max() <= limit
             assert np.abs(output[..., ::8, ::8] - stored[f"{name}_stride8_f32"]).max() <= limit
 
-    def check_probes(self, case: dict[str, Any], network: nn.Module, example: torch.Tensor) -> int:
-        """Compare every layer that holds weights with its probe; returns how many were compared."""
+    def run_with_probes(
+        self, case: dict[str, Any], network: nn.Module, example: torch.Tensor
+    ) -> tuple[int, Any]:
+        """Compare every layer that holds weights with its probe.
+
+        Returns:
+            How many were compared, and the network's outputs.
+        """
         probes = {
             (probe["module"], probe["call"]): probe for probe in self._json(case["probes"]) if probe["module"]
         }
@@ -98,11 +104,11 @@ class Golden:
         handles = [module.register_forward_hook(probe) for module in names]
         try:
             with torch.inference_mode():
-                network(example)
+                outputs = network(example)
         finally:
             for handle in handles:
                 handle.remove()
-        return compared
+        return compared, outputs
 
 
 @pytest.fixture

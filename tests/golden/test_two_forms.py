@@ -27,7 +27,7 @@ CASES = {
     "sparnet-full": ("sparnet", "full", None),
     "gpen-256": ("gpen", "256", None),
 }
-QUICK = {"vdsr", "lesrcnn-x2"}
+QUICK = {"vdsr"}
 NAMES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in CASES]
 
 

@@ -8,7 +8,7 @@ from tests.networks.compare import RUNNABLE, Comparison, compare
 from tests.networks.generator import random_network
 from tests.networks.operators import OPERATORS
 
-QUICK = range(20)  # of three operators each
+QUICK = range(12)  # of three operators each
 MANY = range(1000, 1300)
 
 

@@ -20,6 +20,7 @@ from vacc_deploy.safe_io.source import PathLike, file_error
 _MAX_LINE = 4096
 _MAX_INTEGER_BYTES = 64
 _MARK = object()
+_U8, _U16, _U32, _U64, _S32 = (struct.Struct(layout) for layout in ("<B", "<H", "<I", "<Q", "<i"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,12 @@ class PickleReader:
         self.position = end
         return bytes(self.data[begin:end])
 
-    def _number(self, layout: str) -> int:
-        value: int = struct.unpack(layout, self._take(struct.calcsize(layout)))[0]
+    def _number(self, layout: struct.Struct) -> int:
+        begin = self.position
+        self.position += layout.size
+        if self.position > len(self.data):
+            raise self._error("ends too early")
+        value: int = layout.unpack_from(self.data, begin)[0]
         return value
 
     def _line(self) -> str:
@@ -143,7 +148,7 @@ class PickleReader:
         self._take(count)
 
     def _protocol(self) -> None:
-        if self._number("<B") > 5:
+        if self._number(_U8) > 5:
             raise self._error("has an unknown protocol")
 
     # The stack
@@ -280,25 +285,25 @@ _ACTIONS: dict[int, _Action] = {
     0x89: lambda m: m._push(False),
     ord("I"): lambda m: m._push(m._integer_line()),
     ord("L"): lambda m: m._push(m._integer_line()),
-    ord("J"): lambda m: m._push(m._number("<i")),
-    ord("K"): lambda m: m._push(m._number("<B")),
-    ord("M"): lambda m: m._push(m._number("<H")),
-    0x8A: lambda m: m._push(m._long(m._number("<B"))),
-    0x8B: lambda m: m._push(m._long(m._number("<i"))),
+    ord("J"): lambda m: m._push(m._number(_S32)),
+    ord("K"): lambda m: m._push(m._number(_U8)),
+    ord("M"): lambda m: m._push(m._number(_U16)),
+    0x8A: lambda m: m._push(m._long(m._number(_U8))),
+    0x8B: lambda m: m._push(m._long(m._number(_S32))),
     ord("F"): lambda m: m._push(float(m._line())),
     ord("G"): lambda m: m._push(struct.unpack(">d", m._take(8))[0]),
     # Text and bytes
     ord("S"): lambda m: m._push(m._line()[1:-1]),
-    ord("T"): lambda m: m._push(m._take(m._number("<i")).decode("latin-1")),
-    ord("U"): lambda m: m._push(m._take(m._number("<B")).decode("latin-1")),
+    ord("T"): lambda m: m._push(m._take(m._number(_S32)).decode("latin-1")),
+    ord("U"): lambda m: m._push(m._take(m._number(_U8)).decode("latin-1")),
     ord("V"): lambda m: m._push(m._line()),
-    0x8C: lambda m: m._push(m._take(m._number("<B")).decode("utf-8", "surrogatepass")),
-    ord("X"): lambda m: m._push(m._take(m._number("<I")).decode("utf-8", "surrogatepass")),
-    0x8D: lambda m: m._push(m._take(m._number("<Q")).decode("utf-8", "surrogatepass")),
-    ord("C"): lambda m: m._push(m._take(m._number("<B"))),
-    ord("B"): lambda m: m._push(m._take(m._number("<I"))),
-    0x8E: lambda m: m._push(m._take(m._number("<Q"))),
-    0x96: lambda m: m._push(m._take(m._number("<Q"))),
+    0x8C: lambda m: m._push(m._take(m._number(_U8)).decode("utf-8", "surrogatepass")),
+    ord("X"): lambda m: m._push(m._take(m._number(_U32)).decode("utf-8", "surrogatepass")),
+    0x8D: lambda m: m._push(m._take(m._number(_U64)).decode("utf-8", "surrogatepass")),
+    ord("C"): lambda m: m._push(m._take(m._number(_U8))),
+    ord("B"): lambda m: m._push(m._take(m._number(_U32))),
+    0x8E: lambda m: m._push(m._take(m._number(_U64))),
+    0x96: lambda m: m._push(m._take(m._number(_U64))),
     # Containers; sets become lists, since their elements need not be hashable here
     ord("]"): lambda m: m._push([]),
     ord("l"): lambda m: m._push(m._pop_to_mark()),
@@ -318,12 +323,12 @@ _ACTIONS: dict[int, _Action] = {
     0x91: lambda m: m._push(m._pop_to_mark()),
     # Memo
     ord("p"): lambda m: m._put(int(m._integer_line())),
-    ord("q"): lambda m: m._put(m._number("<B")),
-    ord("r"): lambda m: m._put(m._number("<I")),
+    ord("q"): lambda m: m._put(m._number(_U8)),
+    ord("r"): lambda m: m._put(m._number(_U32)),
     0x94: lambda m: m._put(len(m._memo)),
     ord("g"): lambda m: m._get(int(m._integer_line())),
-    ord("h"): lambda m: m._get(m._number("<B")),
-    ord("j"): lambda m: m._get(m._number("<I")),
+    ord("h"): lambda m: m._get(m._number(_U8)),
+    ord("j"): lambda m: m._get(m._number(_U32)),
     # What a real unpickler would import and call
     ord("c"): lambda m: m._push(Global(m._line(), m._line())),
     0x93: lambda m: m._stack_global(),
