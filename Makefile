@@ -14,10 +14,11 @@ UNIT := $(addprefix tests/,artifact attacks check config data evaluate guards qu
 test-unit: $(VENV)/ready
 	$(BIN)/python -m pytest -n auto -m "not slow" $(UNIT)
 
-# The same in random orders; pytest prints the seed, and `-p randomly_seed=SEED` repeats an order.
+# The same in random orders; `pytest --randomly-seed=SEED` repeats the order of a run that failed.
 RUNS ?= 50
 shuffle: $(VENV)/ready
-	for run in $$(seq $(RUNS)); do $(BIN)/python -m pytest -q -n auto -m "not slow" $(UNIT) || exit 1; done
+	for seed in $$(seq $(RUNS)); do echo "seed $$seed"; \
+	    $(BIN)/python -m pytest -q -n auto -m "not slow" --randomly-seed=$$seed $(UNIT) || exit 1; done
 
 # Branch coverage of the integer core: the reference and what decides scales and codes.
 coverage: $(VENV)/ready

@@ -111,7 +111,11 @@ def write_page(outcomes: list[Outcome]) -> str:
             passed[operator] += outcome.status is Status.PASSED
     lines += [f"| {name} | {passed[name]} | {totals[name]} |" for name in sorted(totals)]
     untested = sorted(SUPPORTED_OPERATORS - set(totals))
-    lines += ["", f"Supported without a node test of their own: {', '.join(untested) or 'none'}."]
+    lines += [
+        "",
+        f"Supported without a node test that fits: {', '.join(untested) or 'none'};",
+        "each is compiled and compared with its formula in `tests/conformance/test_without_node_tests.py`.",
+    ]
     bad = [o for o in supported if o.status is not Status.PASSED]
     if bad:
         lines += ["", "## Supported and not passed", "", "| case | outcome | reason |", "|---|---|---|"]

@@ -9,6 +9,7 @@ import pytest
 
 from tests.conformance.node_cases import Outcome, Status, load_cases, operators_of, reason_against, run_case
 from tests.conformance.qdq_form import FLOAT_FORM
+from tests.conformance.test_without_node_tests import CASES
 from vacc_deploy.check.operators import SUPPORTED_OPERATORS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
@@ -47,6 +48,12 @@ def test_the_page_lists_every_case_that_is_supported(cases):
         if operator not in known and f"| {operator} |" not in page and f" {operator}," not in page
     }
     assert not missing
+
+
+def test_every_supported_operator_is_compiled_in_a_test():
+    on_the_page = set(re.findall(r"^\| (\w+) \| (\d+) \| \2 \|$", PAGE.read_text(), re.M))
+    passed = {operator for operator, count in on_the_page if int(count) > 0}
+    assert not SUPPORTED_OPERATORS - passed - CASES.keys()
 
 
 def test_unsupported_operators_have_a_reason(cases):
