@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,20 +45,51 @@ def from_plane(stored: np.ndarray, plane: Plane) -> np.ndarray:
     return array
 
 
-def run(
-    kernel: Kernel,
-    inputs: Sequence[np.ndarray],
-    outputs: Sequence[tuple[tuple[int, ...], Any]],
-    target: Target = NATIVE,
-) -> list[np.ndarray]:
-    """Compiles and calls a kernel; outputs start out full of junk, so that nothing may be left unwritten."""
+Outputs = Sequence[tuple[tuple[int, ...], Any]]
+
+
+def compiled(kernel: Kernel, target: Target = NATIVE) -> Callable[[Sequence[np.ndarray], Outputs], Any]:
+    """The kernel as a function of arrays; outputs start out full of junk, so that nothing is left unwritten."""
     spec: dict[str, Any] = {"kind": "llvm", "mcpu": target.mcpu, "mattr": list(target.mattr)}
     name = str(kernel.func.attrs["global_symbol"])
     module = tvm.tirx.build(tvm.IRModule({name: kernel.func}), target=tvm.target.Target(spec))
-    results = [tvm.runtime.tensor(np.full(shape, 77, dtype)) for shape, dtype in outputs]
-    arguments = [tvm.runtime.tensor(np.ascontiguousarray(a)) for a in (*inputs, *kernel.params.values())]
-    module[name](*arguments, *results)
-    return [result.numpy() for result in results]
+
+    def call(inputs: Sequence[np.ndarray], outputs: Outputs) -> list[np.ndarray]:
+        results = [tvm.runtime.tensor(np.full(shape, 77, dtype)) for shape, dtype in outputs]
+        arguments = [tvm.runtime.tensor(np.ascontiguousarray(a)) for a in (*inputs, *kernel.params.values())]
+        module[name](*arguments, *results)
+        return [result.numpy() for result in results]
+
+    return call
+
+
+def run(
+    kernel: Kernel, inputs: Sequence[np.ndarray], outputs: Outputs, target: Target = NATIVE
+) -> list[np.ndarray]:
+    """Compiles and calls a kernel once."""
+    return compiled(kernel, target)(inputs, outputs)
+
+
+def digests_by_threads(kernel: Kernel, inputs: Sequence[np.ndarray], outputs: Outputs) -> list[str]:
+    """A digest of the outputs with one thread and one with two; TVM starts threads once per process."""
+    configure, call = tvm.get_global_func("runtime.config_threadpool"), compiled(kernel)
+    digests = []
+    for threads in (1, 2):
+        configure(1, threads)
+        assert tvm.get_global_func("runtime.NumThreads")() == threads
+        results = b"".join(result.tobytes() for result in call(inputs, outputs))
+        digests.append(hashlib.sha256(results).hexdigest()[:16])
+    return digests
+
+
+def lines_of_two_threads(script: str) -> list[list[str]]:
+    """The words of each line that a test's script prints in a process that may use two threads."""
+    environment = {**os.environ, "TVM_NUM_THREADS": "2", "PYTHONPATH": str(Path(script).parent)}
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return [line.split() for line in done.stdout.splitlines()]
 
 
 def run_to_plane(

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from plane_harness import digests_by_threads, lines_of_two_threads
 
-KERNELS_DIRECTORY = Path(__file__).parent
 NAMES = {"direct", "winograd", "dot", "depthwise", "transpose", "codes", "matmul"}
 
 
 def test_one_and_two_threads_agree() -> None:
-    environment = {**os.environ, "TVM_NUM_THREADS": "2", "PYTHONPATH": str(KERNELS_DIRECTORY)}
-    done = subprocess.run(
-        [sys.executable, __file__], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    lines = [line.split() for line in done.stdout.splitlines()]
+    lines = lines_of_two_threads(__file__)
     assert {name for name, _, _ in lines} == NAMES
-    assert all(one == two for _, one, two in lines), done.stdout
+    assert all(one == two for _, one, two in lines), lines
 
 
 def main() -> None:
-    import hashlib
-
     import numpy as np
-    import tvm
-    from plane_harness import BOTH_SIDES, NATIVE, floats, run, to_plane
+    from plane_harness import BOTH_SIDES, NATIVE, floats, to_plane
 
     from vacc_deploy.lowering.kernels.convolution import (
         hconv2d,
@@ -74,19 +62,12 @@ def main() -> None:
         "codes": codes_out,
         "matmul": vector,
     }
-    digests: dict[str, list[str]] = {name: [] for name in kernels}
-    for threads in (2, 1):
-        tvm.get_global_func("runtime.config_threadpool")(1, threads)
-        assert int(tvm.get_global_func("runtime.NumThreads")()) == threads
-        for name, (source, kernel) in kernels.items():
-            values = floats(source) if source.dtype == "float16" else np.zeros(0)
-            if source.dtype == "uint8":
-                values = np.random.default_rng(1).integers(0, 256, (1, 40, *odd)).astype(np.uint8)
-            y = outputs[name]
-            result = run(kernel, [to_plane(values, source)], [(y.shape, y.dtype)])[0]
-            digests[name].append(hashlib.sha256(result.tobytes()).hexdigest())
-    for name, (two, one) in digests.items():
-        print(name, one, two)
+    for name, (source, kernel) in kernels.items():
+        values = floats(source) if source.dtype == "float16" else np.zeros(0)
+        if source.dtype == "uint8":
+            values = np.random.default_rng(1).integers(0, 256, (1, 40, *odd)).astype(np.uint8)
+        y = outputs[name]
+        print(name, *digests_by_threads(kernel, [to_plane(values, source)], [(y.shape, y.dtype)]))
 
 
 if __name__ == "__main__":

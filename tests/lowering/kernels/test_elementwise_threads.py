@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-KERNELS_DIRECTORY = Path(__file__).parent
+from plane_harness import digests_by_threads, lines_of_two_threads
 
 
 def test_one_and_two_threads_agree() -> None:
-    environment = {**os.environ, "TVM_NUM_THREADS": "2", "PYTHONPATH": str(KERNELS_DIRECTORY)}
-    done = subprocess.run(
-        [sys.executable, __file__], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    lines = [line.split() for line in done.stdout.splitlines()]
+    lines = lines_of_two_threads(__file__)
     assert len(lines) >= 10
-    assert all(one == two for _, one, two in lines), done.stdout
+    assert all(one == two for _, one, two in lines), lines
 
 
 def main() -> None:
     import numpy as np
-    import tvm
-    from plane_harness import BOTH_SIDES, NATIVE, run
+    from plane_harness import BOTH_SIDES, NATIVE
 
     from vacc_deploy.lowering.kernels.elementwise import add, mul, prelu, table, unary
     from vacc_deploy.lowering.kernels.elementwise.binary import Scales
@@ -80,7 +68,6 @@ def main() -> None:
             f,
         ),
     }
-    configure = tvm.get_global_func("runtime.config_threadpool")
     random = np.random.default_rng(0)
     for name, (kernel, inputs, output) in cases.items():
         kinds = [(i.shape, i.dtype) if isinstance(i, Plane) else i for i in (*inputs, output)]
@@ -90,12 +77,7 @@ def main() -> None:
             else random.normal(0, 2, shape).astype(dtype)
             for shape, dtype in kinds[:-1]
         ]
-        digests = []
-        for threads in (1, 2):
-            configure(1, threads)
-            assert tvm.get_global_func("runtime.NumThreads")() == threads
-            digests.append(hashlib.sha256(run(kernel, arrays, [kinds[-1]])[0].tobytes()).hexdigest()[:16])
-        print(name, *digests)
+        print(name, *digests_by_threads(kernel, arrays, [kinds[-1]]))
 
 
 if __name__ == "__main__":

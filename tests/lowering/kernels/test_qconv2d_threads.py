@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from hashlib import sha256
-from pathlib import Path
+from plane_harness import NATIVE, digests_by_threads, lines_of_two_threads, to_plane
+from qconv2d_cases import Case, random_numbers
 
-from qconv2d_cases import Case, build_and_run, random_numbers
-
+from vacc_deploy.lowering.kernels.convolution import qconv2d
 from vacc_deploy.lowering.kernels.convolution.qconv2d import Algorithm
-from vacc_deploy.lowering.target import resolve_target
 
 CASES: dict[Algorithm, Case] = {
     "direct": Case(5, 65, 9, 13, zero_point=3),
@@ -20,23 +15,23 @@ CASES: dict[Algorithm, Case] = {
 }
 
 
-def digest() -> str:
-    """One number for the outputs of all cases."""
-    total = sha256()
-    for algorithm, case in CASES.items():
-        numbers = random_numbers(case)
-        numbers.weights[:] = numbers.weights // 2
-        total.update(build_and_run(case, numbers, resolve_target("native"), algorithm=algorithm).tobytes())
-    return total.hexdigest()
-
-
 def test_one_and_two_threads_give_the_same_bytes() -> None:
-    # TVM reads the number once per process, at its first parallel call.
-    folder = Path(__file__).parent
-    digests = set()
-    for threads in ("1", "2"):
-        environment = {**os.environ, "TVM_NUM_THREADS": threads, "PYTHONPATH": str(folder)}
-        command = [sys.executable, "-c", "import test_qconv2d_threads as t; print(t.digest())"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        digests.add(done.stdout.strip())
-    assert digests == {digest()}
+    lines = lines_of_two_threads(__file__)
+    assert [name for name, _, _ in lines] == list(CASES)
+    assert all(one == two for _, one, two in lines), lines
+
+
+def main() -> None:
+    for algorithm, case in CASES.items():
+        numbers, spec = random_numbers(case), case.spec()
+        weights = numbers.weights // 2
+        kernel = qconv2d.build(spec, NATIVE, weights, numbers.bias, numbers.multiplier, algorithm=algorithm)
+        y = spec.target
+        print(
+            algorithm,
+            *digests_by_threads(kernel, [to_plane(numbers.source, spec.source)], [(y.shape, y.dtype)]),
+        )
+
+
+if __name__ == "__main__":
+    main()
