@@ -9,7 +9,7 @@ from tests.networks.generator import random_network
 from tests.networks.operators import OPERATORS
 
 QUICK = range(12)  # of three operators each
-MANY = range(1000, 1300)
+MANY = range(1000, 1030)  # `python -m tests.networks --count 300` tries as many as one likes
 
 
 def check(seed: int, operators: int | None = None) -> Comparison:
@@ -39,7 +39,7 @@ def test_a_seed_is_one_network() -> None:
 
 
 def test_many_networks_hold_every_operator() -> None:
-    summaries = " ".join(random_network(seed).summary for seed in MANY[:80])
+    summaries = " ".join(random_network(seed).summary for seed in range(1000, 1080))
     assert {*OPERATORS, "head"} <= set(summaries.split())
 
 

@@ -49,7 +49,7 @@ Outputs = Sequence[tuple[tuple[int, ...], Any]]
 
 
 def compiled(kernel: Kernel, target: Target = NATIVE) -> Callable[[Sequence[np.ndarray], Outputs], Any]:
-    """The kernel as a function of arrays; outputs start out full of junk, so that nothing is left unwritten."""
+    """The kernel as a function of arrays; outputs start out full of junk, nothing may stay unwritten."""
     spec: dict[str, Any] = {"kind": "llvm", "mcpu": target.mcpu, "mattr": list(target.mattr)}
     name = str(kernel.func.attrs["global_symbol"])
     module = tvm.tirx.build(tvm.IRModule({name: kernel.func}), target=tvm.target.Target(spec))

@@ -68,6 +68,9 @@ def test_quantize_computes_in_float32() -> None:
     assert quantize(steps, 1.0, 0, np.int32).tolist() == [2048, 2050, 4097]
     third = np.float32(1 / 3)
     assert quantize(np.array([third * 99.5001], np.float32), third, 0, np.int8).tolist() == [100]
+    assert quantize(np.array([1000.0], np.float32), 0.1, 0, np.int32).tolist() == [10_000]
+    large = 2**24 + 1  # no float32
+    assert quantize(np.zeros(1, np.float32), 1.0, large, np.int32).tolist() == [large]
 
 
 def test_dequantize_computes_in_float32() -> None:
@@ -95,4 +98,5 @@ def test_requantize_saturates_to_int8_unless_other_limits_are_given() -> None:
 def test_an_accumulator_leaves_as_the_nearest_half() -> None:
     acc = np.array([3, -2049, 2051, 70_000], np.int32)
     assert to_half(acc, 0.5).tolist() == [1.5, -1024.0, 1026.0, 35_008.0]
+    assert to_half(np.array([3], np.int32), 0.1).tolist() == [float(np.float16(0.3))]  # not 3 · f16(0.1)
     assert to_half(acc, 2.0).tolist() == [6.0, -4096.0, 4104.0, np.inf]
