@@ -80,7 +80,9 @@ def _quantize(network: Network) -> None:
     # Thresholds do not change the speed, so the quickest way to some is good enough here. The scheme
     # changes the peers' speed: ONNX Runtime computes symmetric int8 activations in float, and a zero point of
     # 128 keeps it from fusing a Relu. Ours is as fast in either.
-    settings = CalibrationSettings(mode="max", scheme="asymmetric", correct_channels=False)
+    settings = CalibrationSettings(
+        mode="max", scheme="asymmetric", correct_channels=False, round_weights=False, equalise=False
+    )
     quantized = quantize(model, calibrate(model, pictures(shapes), settings))
     ir.save(model, network.float_model)
     ir.save(quantized, network.quantized)

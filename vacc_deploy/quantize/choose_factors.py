@@ -32,7 +32,7 @@ Array = npt.NDArray[Any]
 _STRENGTH = 0.5  # exponent on a channel's range
 _QUIETEST = 1e-3  # a channel's range counts as at least this part of the loudest one's
 _LARGEST = 8.0  # factors stay within 1/8 and 8
-_JUDGES = 4  # pictures that judge whether factors help
+_JUDGES = 3  # pictures that judge whether factors help
 _LEAST_GAIN_DB = 0.3  # about what the same network gains or loses by chance
 
 

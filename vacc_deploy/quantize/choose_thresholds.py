@@ -28,7 +28,7 @@ Array = npt.NDArray[Any]
 MakeEntry = Callable[[Histogram, Range, str, str], TensorEntry]
 
 _MARGIN_DB = 6.0  # how much better than `mse` another proposal has to be
-_JUDGES = 4  # pictures that judge
+_JUDGES = 2  # pictures that judge
 _CANDIDATES: tuple[tuple[str, float | None, str], ...] = (
     ("mse", None, "mse"),
     ("percentile", 0.9999, "percentile 0.9999"),
