@@ -13,7 +13,15 @@ from small_models import MODELS, Builder, pictures
 from vacc_deploy.errors import DataError, ErrorList
 from vacc_deploy.quantize.calibrate import calibrate
 from vacc_deploy.quantize.correct_channels import does_no_harm, moments
-from vacc_deploy.quantize.diff import diff_layers, fidelity_db, find_causes, tolerance_text
+from vacc_deploy.quantize.diff import (
+    Agreement,
+    LayerDiff,
+    cause_in_words,
+    diff_layers,
+    fidelity_db,
+    find_causes,
+    tolerance_text,
+)
 from vacc_deploy.quantize.guard_rails import raise_if_strict
 from vacc_deploy.quantize.qdq import quantize
 from vacc_deploy.quantize.score import FidelityScore, drop_from_fidelity, fidelity_for_drop, runner
@@ -195,6 +203,24 @@ def test_diff_tells_single_from_entire():
     assert whole > 0
     assert causes[0].won_back_db == max(cause.won_back_db for cause in causes)
     assert causes[0].name in causes[0].text
+
+
+CAUSES = {
+    "most of a large loss": (
+        0.39,
+        0.6,
+        "0.39 of the lost 0.60 dB come from /conv0 (Conv, single SQNR 20.0 dB); in",
+    ),
+    "part of a small one": (0.004, 0.06, "0.004 of the lost 0.060 dB come from /conv0"),
+    "nothing": (-0.0001, 0.06, "none of the lost 0.060 dB comes back with /conv0"),
+}
+
+
+@pytest.mark.parametrize(("won", "whole", "words"), CAUSES.values(), ids=CAUSES)
+def test_a_cause_in_words(won, whole, words):
+    agreement = Agreement(cosine=1.0, sqnr_db=20.0, max_abs=0.0)
+    line = LayerDiff("/conv0", "Conv", "int8", "default", 0.0006, agreement, agreement)
+    assert cause_in_words(line, won, whole).startswith(words)
 
 
 def test_tolerance_matches_the_published_table():

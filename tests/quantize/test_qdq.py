@@ -50,6 +50,14 @@ def test_onnxruntime_and_the_reference_agree(make, scheme):
         assert np.sqrt(np.mean(np.square(result - float_result))) < 0.03 * span
 
 
+def test_the_form_for_cpus_leaves_the_network_as_it_is():
+    model = MODELS["residual"]()
+    quantized = quantize(model, calibrate(model, pictures(model), exact()))
+    before = ir.to_proto(quantized).SerializeToString(deterministic=True)
+    assert ir.to_proto(to_unsigned(quantized)).SerializeToString(deterministic=True) != before
+    assert ir.to_proto(quantized).SerializeToString(deterministic=True) == before
+
+
 @pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 def test_every_layer_that_the_plan_calls_int8_is_a_group(make):
     model = make()

@@ -202,13 +202,21 @@ def find_causes(
         changed = table.with_precision(line.name, "fp16", "diff")
         left = score(runner(to_unsigned(quantize(model, changed)), threads, any_size=runs_on_crops(model)))
         won = whole - left
-        text = (
-            f"{won:.2f} of the lost {whole:.2f} dB come from {line.name} ({line.op_type}, single SQNR "
-            f"{line.single.sqnr_db:.1f} dB); in fp16: {won:+.2f} dB, "
-            f"+{100 * line.macs_share:.2f} % of the MACs in fp16"
-        )
-        causes.append(Cause(line.name, won, line.macs_share, text))
+        causes.append(Cause(line.name, won, line.macs_share, cause_in_words(line, won, whole)))
     return whole, sorted(causes, key=lambda cause: -cause.won_back_db)
+
+
+def cause_in_words(line: LayerDiff, won: float, whole: float) -> str:
+    """What of the lost `whole` dB having `line` in fp16 wins back, in one sentence."""
+    layer = f"{line.name} ({line.op_type}, single SQNR {line.single.sqnr_db:.1f} dB)"
+    cost = f"+{100 * line.macs_share:.2f} % of the MACs in fp16"
+    digits = 2 if whole >= 0.1 else 3
+    if round(won, digits) <= 0:
+        return f"none of the lost {whole:.{digits}f} dB comes back with {layer} in fp16, for {cost}"
+    return (
+        f"{won:.{digits}f} of the lost {whole:.{digits}f} dB come from {layer}; "
+        f"in fp16: {won:+.{digits}f} dB, {cost}"
+    )
 
 
 def tolerance_text(fidelity_db: float, psnr_db: float, wanted_drop_db: float = 0.05) -> str:

@@ -30,7 +30,9 @@ def to_unsigned(model: ir.Model) -> ir.Model:
         unsigned = np.asarray(int(zero) + 128, np.uint8)
         node.replace_input_with(2, _initializer(clone.graph, f"{_name(node.inputs[2])}_u8", unsigned))
         if node.op_type == "QuantizeLinear":
-            node.outputs[0].dtype = ir.DataType.UINT8
+            node.outputs[0].type = ir.TensorType(
+                ir.DataType.UINT8
+            )  # the clone shares its type with the original
             continue
         codes = _held(node.inputs[0])
         if codes is not None:
