@@ -70,7 +70,7 @@ class Network:
 
 def _lesrcnn(scale: int, build: str, symmetric: float) -> Network:
     folder = f"set5_lesrcnn/x{scale}"
-    limits = (("asymmetric", 0.03), ("symmetric", symmetric))
+    limits = (("asymmetric", 0.05), ("asymmetric", 0.03), ("symmetric", symmetric))
     return Network(
         f"lesrcnn x{scale}", ("lesrcnn", f"x{scale}"), build, "lesrcnn_vamp", (folder, folder), scale, limits,
         "lesrcnn_official",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vacc_deploy.evaluate import get_protocol
 from vacc_deploy.evaluate.protocol import Sample
-from vacc_deploy.precision import crop_corner, cropped
+from vacc_deploy.precision import crop_corner, cropped, likeness_db
 
 
 def sample(height, width, target_height, target_width):
@@ -47,3 +48,20 @@ def test_crops_wander_within_the_picture():
     assert len(corners) == 6
     assert all(0 <= top <= 384 and 0 <= left <= 384 for top, left in corners)
     assert all(top % 32 == 0 == left % 32 for top, left in corners)
+
+
+LIKENESSES = {
+    "in colour although the protocol scores luma": ("lesrcnn_official", (32, 32, 3), True),
+    "as the protocol scores where the shapes differ": ("lesrcnn_vamp", (40, 40, 3), False),
+}
+
+
+@pytest.mark.parametrize(("name", "shape", "in_colour"), LIKENESSES.values(), ids=LIKENESSES)
+def test_likeness_is_measured_like_fidelity(name, shape, in_colour):
+    rng = np.random.default_rng(4)
+    protocol, output = get_protocol(name), rng.random((1, 3, 32, 32)).astype(np.float32)
+    pair = Sample(np.zeros((1, 3, 16, 16), np.float32), rng.integers(0, 256, shape).astype(np.uint8))
+    picture = protocol.to_picture(output[0])
+    colour = 10 * np.log10(255**2 / np.mean(np.square(picture - pair.target))) if in_colour else None
+    expected = colour if in_colour else protocol.score(picture, pair).psnr_db
+    assert likeness_db(protocol, [pair], [output]) == [pytest.approx(expected)]

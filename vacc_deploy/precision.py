@@ -22,7 +22,7 @@ from vacc_deploy.quantize.crops import CropKeeper
 from vacc_deploy.quantize.diff import diff_layers
 from vacc_deploy.quantize.improve import correct_again
 from vacc_deploy.quantize.layers import find_layers
-from vacc_deploy.quantize.score import FidelityScore, ReferenceScore
+from vacc_deploy.quantize.score import FidelityScore, ReferenceScore, psnr
 from vacc_deploy.quantize.search import Measurement, Search, SearchResult
 from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.side_by_side import runs_on_crops
@@ -131,6 +131,7 @@ def _score(
         model,
         feeds,
         lambda outputs: _psnr_db(protocol, samples, outputs),
+        likeness=lambda outputs: likeness_db(protocol, samples, outputs),
         threads=cpu_count(),
         select=protocol.select,
     )
@@ -180,3 +181,13 @@ def _psnr_db(
         protocol.score(protocol.to_picture(output[0]), sample).psnr_db
         for sample, output in zip(samples, outputs, strict=True)
     ]
+
+
+def likeness_db(
+    protocol: EvaluationProtocol, samples: Sequence[Sample], outputs: Sequence[Array]
+) -> list[float]:
+    """PSNR of whole pictures, in colour, where the protocol compares the like; else the protocol's own."""
+    pictures = [protocol.to_picture(output[0]) for output in outputs]
+    if any(picture.shape != sample.target.shape for picture, sample in zip(pictures, samples, strict=True)):
+        return _psnr_db(protocol, samples, outputs)
+    return [psnr(picture, sample.target, 255.0) for picture, sample in zip(pictures, samples, strict=True)]

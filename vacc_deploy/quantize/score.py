@@ -131,6 +131,8 @@ class ReferenceScore:
         model: Float model.
         feeds: Inputs, kept in memory.
         quality: From the list of all pictures' outputs to the PSNR of each.
+        likeness: The same on the scale on which fidelity is measured, with colours; `quality` by default. A
+            protocol that compares luma alone gives higher figures, and noise in luma is smaller too.
         least_db: What the float network reaches at least on its task, for the implied drop.
         threads: Threads of ONNX Runtime.
         select: Which output counts.
@@ -142,6 +144,7 @@ class ReferenceScore:
         feeds: Sequence[Feed],
         quality: Callable[[list[Array]], list[float]],
         *,
+        likeness: Callable[[list[Array]], list[float]] | None = None,
         least_db: float = 31.0,
         threads: int = 2,
         select: Select = first_output,
@@ -152,9 +155,8 @@ class ReferenceScore:
         self.select = select
         self.expected = [select(run(feed)) for feed in self.feeds]
         self.peak = peak_of(self.expected)
-        each = quality(self.expected)
-        self.float_db = float(np.mean(each))
-        self.psnr_db = max(float(np.quantile(each, _EASY)), least_db)
+        self.float_db = float(np.mean(quality(self.expected)))
+        self.psnr_db = max(float(np.quantile((likeness or quality)(self.expected), _EASY)), least_db)
 
     def __call__(self, run: Run) -> float:
         """The larger of the measured and the implied drop."""

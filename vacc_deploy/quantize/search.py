@@ -42,7 +42,7 @@ Progress = Callable[["Measurement"], None]
 
 _FREE = 0.002  # a layer without MACs still costs memory traffic: what that weighs against MACs
 _RANKING_TIME = 0.35  # of the time limit
-_TUNING_TIME = 0.7  # of the time limit
+_TUNING_TIME = 0.5  # of the time limit
 _SPARE = 0.5  # of the limit: other pictures lose more than the few that are scored on
 _TUNING_GAIN = 0.04  # of the drop, that a threshold has to win: less is fitted to the pictures scored on
 _NARROWER = 0.85  # of the present range, as often as it helps
