@@ -23,10 +23,11 @@ from vacc_deploy.quantize.diff import diff_layers
 from vacc_deploy.quantize.improve import correct_again
 from vacc_deploy.quantize.layers import find_layers
 from vacc_deploy.quantize.score import FidelityScore, ReferenceScore, psnr
-from vacc_deploy.quantize.search import Measurement, Search, SearchResult
+from vacc_deploy.quantize.search import Search, SearchResult
 from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.side_by_side import runs_on_crops
 from vacc_deploy.quantize.table import CalibrationTable
+from vacc_deploy.quantize.trials import Measurement
 
 Array = npt.NDArray[Any]
 

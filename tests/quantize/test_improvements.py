@@ -171,12 +171,12 @@ def test_an_interrupted_search_resumes_without_measuring_again(tmp_path):
     ).run()
     assert stopped.out_of_time
     resumed = search(model, feeds, table, max_drop_db=0.001, journal=path)
-    known = dict(resumed.journal.drops)
+    known = dict(resumed.trials.journal.drops)
     assert known
     whole = resumed.run()
     assert not whole.out_of_time
     assert whole == search(model, feeds, table, max_drop_db=0.001).run()
-    assert known.items() <= resumed.journal.drops.items()
+    assert known.items() <= resumed.trials.journal.drops.items()
 
 
 def test_a_journal_of_another_table_is_ignored(tmp_path):
@@ -185,7 +185,7 @@ def test_a_journal_of_another_table_is_ignored(tmp_path):
     path = tmp_path / "search.json"
     search(model, feeds, table, max_drop_db=9.0, journal=path).run()
     other = replace(table, pictures=7)
-    assert search(model, feeds, other, max_drop_db=9.0, journal=path).journal.drops == {}
+    assert search(model, feeds, other, max_drop_db=9.0, journal=path).trials.journal.drops == {}
 
 
 def test_diff_tells_single_from_entire():
