@@ -112,11 +112,20 @@ def test_least_squares_weight_scales() -> None:
     assert len(chosen) > 2, "the example must need different fractions"
 
 
-def test_least_squares_may_clip_hard() -> None:
-    row = np.array([[1.0] + [0.698] * 400], np.float32)  # an outlier that costs all others
-    scales = weight_scales(row, 0, method="mse")
-    errors = [_squared_error(row[0].tolist(), fraction / 127) for fraction in np.linspace(1.0, 0.7, 31)]
-    assert scales[0] == np.float32(np.linspace(1.0, 0.7, 31)[errors.index(min(errors))] / 127)
+CLIPPED = {
+    "an outlier that costs all others": [1.0] + [0.698] * 400,
+    "not worth clipping at 127": [1.0, 0.5, 0.5],  # but at 128 it would be
+    "not worth clipping at -127": [-1.0, -0.5, -0.5],
+}
+
+
+@pytest.mark.parametrize("values", CLIPPED.values(), ids=CLIPPED)
+def test_least_squares_clips_where_the_codes_end(values: list[float]) -> None:
+    row = np.array([values], np.float32)
+    fractions = np.linspace(1.0, 0.7, 31).tolist()
+    errors = [_squared_error(row[0].tolist(), fraction / 127) for fraction in fractions]
+    best = fractions[errors.index(min(errors))]
+    assert weight_scales(row, 0, method="mse").tolist() == [np.float32(best / 127)]
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -134,3 +143,8 @@ def test_quantize_weight_divides_in_float32() -> None:
     weight, scale = np.float32(0.35), np.float32(0.1)  # 3.5 in float32, a little less in float64
     assert np.float32(weight / scale) == 3.5
     assert quantize_weight(np.array([[weight]]), np.array([scale], np.float64), 0)[0, 0] == 4
+    # 0.55 and 0.1 have other digits in float16, each of which would move a code.
+    assert quantize_weight(np.array([[0.55], [0.85]], np.float32), np.full(2, scale), 0).tolist() == [
+        [6],
+        [8],
+    ]
