@@ -36,16 +36,17 @@ TARGETS = {
     "vacc_deploy.quantize.scheme": ("tests/quantize/test_scheme.py",),
 }
 
-# (part of the line, mutation) → why no test could tell.
+# (part of the line, ^ before the place that is changed; mutation) → why no test could tell.
 _EQUIVALENT: dict[tuple[str, str], str] = {
-    ("(remainder == 0.5) & (x > 0)", "Gt → GtE"): "0 has no remainder of one half",
-    (".reshape(", "1 → 2"): "numpy takes any negative size for the open one",
-    ("scale > _SMALLEST_SCALE", "Gt → GtE"): "both sides give the same number there",
-    ("np.rint(-low / float(scale))", "255 → 256"): "no range comes so far",
-    ("& (wide >= 0)", "GtE → Gt"): "likewise",
-    ("& (wide >= 0)", "0 → 1"): "likewise",
-    ("np.where(largest > 0, safe / 128, 1.0)", "Gt → GtE"): "a channel of zeros has 128 / 128 there, too",
-    ("np.float32)).astype(np.float64)", "float64 → float32"): "adding a float64 zero point widens it again",
+    ("& (^x > 0)", "Gt → GtE"): "0 has no remainder of one half",
+    ("weight.shape[axis], -^1)", "1 → 2"): "numpy takes any negative size for the open one",
+    ("reshape(1, -^1)", "1 → 2"): "likewise",
+    ("or ^scale > _SMALLEST_SCALE", "Gt → GtE"): "both sides give the same number there",
+    ("np.rint(-low / float(scale)), 0, ^255)", "255 → 256"): "no range comes so far",
+    ("& (^wide >= 0)", "GtE → Gt"): "0 has no remainder of one half",
+    ("& (wide >= ^0)", "0 → 1"): "likewise",
+    ("np.where(^largest > 0, safe / 128", "Gt → GtE"): "a channel of zeros has 128 / 128 there, too",
+    ("np.float32)).astype(^np.float64)", "float64 → float32"): "adding a float64 zero point widens it again",
 }
 
 _OPERATORS: dict[type[Any], type[Any]] = {
@@ -70,26 +71,34 @@ class Mutant:
     """One changed place."""
 
     line: int
+    column: int
     what: str
     source: str
+
+    def is_equivalent(self, lines: Sequence[str]) -> bool:
+        """Whether `_EQUIVALENT` lists it; `lines` are those of the module before it was changed."""
+        line = lines[self.line - 1].encode()
+        marked = (line[: self.column] + b"^" + line[self.column :]).decode()
+        return any(place in marked and what == self.what for place, what in _EQUIVALENT)
 
 
 def mutants(source: str) -> Iterator[Mutant]:
     """Every mutant of a module, in the order of its lines."""
     tree = ast.parse(source)
-    changes = sorted(_changes(tree), key=lambda change: (change[0], change[1]))
-    for line, what, apply, undo in changes:
+    changes = sorted(_changes(tree), key=lambda change: change[:3])
+    for line, column, what, apply, undo in changes:
         apply()
-        yield Mutant(line, what, ast.unparse(tree))
+        yield Mutant(line, column, what, ast.unparse(tree))
         undo()
 
 
-_Change = tuple[int, str, Callable[[], None], Callable[[], None]]
+_Change = tuple[int, int, str, Callable[[], None], Callable[[], None]]
 
 
 def _change(node: Any, field: str, new: Any, what: str) -> _Change:
     old = getattr(node, field)
-    return node.lineno, what, lambda: setattr(node, field, new), lambda: setattr(node, field, old)
+    apply, undo = lambda: setattr(node, field, new), lambda: setattr(node, field, old)
+    return node.lineno, node.col_offset, what, apply, undo
 
 
 def _changes(tree: ast.Module) -> Iterator[_Change]:
@@ -190,8 +199,7 @@ def survivors(module: str, tests: Sequence[str], share: tuple[int, int]) -> tupl
         raise SystemExit(f"{module}: its tests fail without any mutation")
     tried, alive = 0, []
     for mutant in itertools.islice(mutants(source), share[0], None, share[1]):
-        line = lines[mutant.line - 1].strip()
-        if any(part in line and mutant.what == what for part, what in _EQUIVALENT):
+        if mutant.is_equivalent(lines):
             continue
         tried += 1
         if not is_killed(module, path, mutant.source, tests):
