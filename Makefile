@@ -29,10 +29,10 @@ coverage: $(VENV)/ready
 	$(BIN)/python -m coverage report
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow"
 
 test-all: $(VENV)/ready
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

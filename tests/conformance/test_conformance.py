@@ -22,6 +22,9 @@ QUICK = re.compile(
 )
 
 
+pytestmark = pytest.mark.xdist_group("ONNX node tests")  # which take seconds to load
+
+
 @pytest.fixture(scope="module")
 def cases():
     return {case.name: case for case in load_cases()}

@@ -25,14 +25,19 @@ def quantized():
     return make
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+def together(name):
+    """One process quantises a network for all of its tests."""
+    return pytest.mark.xdist_group(f"digests of {name}")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=together(name)) for name in sorted(NETWORKS)])
 def test_quantized_network(name, quantized):
     made = digest(ir.to_proto(quantized(name)).SerializeToString(deterministic=True))
     assert made == stored()[f"{name}/quantized.onnx"], "python -m tests.determinism shows what changed"
 
 
 def slow_unless_quick(name, target):
-    marks = () if (name, target) in QUICK else pytest.mark.slow
+    marks = [together(name)] if (name, target) in QUICK else [together(name), pytest.mark.slow]
     return pytest.param(name, TARGETS[target], marks=marks, id=f"{name}-{target}")
 
 
