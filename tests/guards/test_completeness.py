@@ -12,6 +12,7 @@ import importlib
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomllib
@@ -105,8 +106,13 @@ def test_every_recipe_and_config_is_exercised() -> None:
     assert "vdsp_params" in render
 
 
+def _setuptools() -> dict[str, Any]:
+    settings: dict[str, Any] = tomllib.loads((_ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    return settings
+
+
 def test_every_package_is_listed() -> None:
-    listed = set(tomllib.loads((_ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    listed = set(_setuptools()["packages"])
     folders = {path.parent for path in _PACKAGE.rglob("*.py")}
     there = {
         ".".join(folder.relative_to(_ROOT).parts) for folder in folders if "__pycache__" not in folder.parts
@@ -114,6 +120,24 @@ def test_every_package_is_listed() -> None:
     there |= {f"vacc_deploy.{name}" for name in ("export", "build_configs", "vdsp_params")}
     assert there - listed == set(), "missing in pyproject.toml: wheels would lack them"
     assert listed - there == set(), "listed in pyproject.toml and not there"
+
+
+def test_every_data_file_ships() -> None:
+    settings = _setuptools()
+    places = settings["package-dir"]
+    shipped = {
+        file
+        for package, patterns in settings["package-data"].items()
+        for pattern in patterns
+        for file in (_ROOT / places.get(package, package.replace(".", "/"))).glob(pattern)
+    }
+    data = {
+        file
+        for folder in (_PACKAGE, *(_ROOT / place for place in places.values()))
+        for file in folder.rglob("*")
+        if file.is_file() and file.suffix not in (".py", ".pyc")
+    }
+    assert data - shipped == set(), "add them to package-data: wheels would lack them"
 
 
 def test_every_package_has_an_init() -> None:
