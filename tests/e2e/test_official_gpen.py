@@ -35,8 +35,8 @@ CASES = {
     "tiny": Case(TINY, "torchscript", "channels-last", ("int8",)),
     "torchscript": Case(SMALL, "torchscript", "channels-last"),
     "onnx": Case(SMALL, "onnx", "channels-last"),
-    "torchscript-channel-batch": Case(SMALL, "torchscript", "channel-batch"),
-    "onnx-channel-batch": Case(SMALL, "onnx", "channel-batch"),
+    "torchscript-channel-batch": Case(SMALL, "torchscript", "channel-batch", ("fp16",)),
+    "onnx-channel-batch": Case(SMALL, "onnx", "channel-batch", ("fp16",)),
     # Minutes each, so that at full size the forms share the precisions.
     "gpen-256-torchscript": Case(FULL, "torchscript", "channels-last", ("int8",)),
     "gpen-256-onnx": Case(FULL, "onnx", "channels-last", ("fp16",)),

@@ -30,10 +30,9 @@ CASES = {
     "fsrnet-batch": ("fsrnet", "batch", (64, 64)),
     "fsrnet-running": ("fsrnet", "running", (64, 64)),
     "sparnet-light": ("sparnet", "light_attn3d", None),
-    "sparnet-full": ("sparnet", "full", None),
     "gpen-256": ("gpen", "256", None),
 }
-SLOW = {"sparnet-light", "sparnet-full", "gpen-256"}
+SLOW = {"sparnet-light", "gpen-256"}
 NAMES = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in CASES]
 
 
