@@ -20,6 +20,7 @@ from vacc_deploy.export.proof import Difference, Format, as_arrays, compare, run
 from vacc_deploy.export.recipe import Recipe
 from vacc_deploy.export.sample_picture import sample_input
 from vacc_deploy.export.seeded import fill_seeded
+from vacc_deploy.freed_memory import return_freed_memory
 from vacc_deploy.frontend.load import clean
 from vacc_deploy.frontend.torchscript import METADATA_KEY, to_onnx
 from vacc_deploy.safe_io.atomic import write_bytes_atomic
@@ -154,23 +155,24 @@ def export_model(
     document, tolerance = metadata(recipe, weights), recipe.proof_tolerance
     traced = trace(network, example)
     data: dict[Format, bytes] = {}
-    differences = []
-    if "onnx" in formats:
-        model = to_onnx(traced, [recipe.input_shape], [recipe.input_name], recipe.output_names)
-        cleaned = clean(model, None, recipe.stem, fold=False)
-        cleaned.metadata_props[METADATA_KEY] = document
-        data["onnx"] = ir.serde.serialize_model(cleaned).SerializeToString(deterministic=True)
-        del model, cleaned
-        differences.append(
-            compare("onnx", expected, run_onnx(data["onnx"], recipe.input_name, example), tolerance)
-        )
+    proofs: dict[Format, Difference] = {}
     if "torchscript" in formats:
         data["torchscript"] = save_torchscript(traced, document)
-        differences.append(
-            compare("torchscript", expected, run_torchscript(data["torchscript"], example), tolerance)
-        )
+        got = run_torchscript(data["torchscript"], example)
+        proofs["torchscript"] = compare("torchscript", expected, got, tolerance)
+    if "onnx" in formats:
+        model = to_onnx(traced, [recipe.input_shape], [recipe.input_name], recipe.output_names)
+        del network, traced  # what runs below needs the memory
+        cleaned = clean(model, None, recipe.stem, fold=False)
+        del model
+        cleaned.metadata_props[METADATA_KEY] = document
+        data["onnx"] = ir.serde.serialize_model(cleaned).SerializeToString(deterministic=True)
+        del cleaned
+        return_freed_memory()
+        got = run_onnx(data["onnx"], recipe.input_name, example)
+        proofs["onnx"] = compare("onnx", expected, got, tolerance)
     files: dict[Format, Path] = {}
-    for form, content in data.items():
+    for form in (form for form in FORMATS if form in data):
         files[form] = out_dir / f"{recipe.stem}{SUFFIXES[form]}"
-        write_bytes_atomic(files[form], content)
-    return ExportResult(recipe, weights, files, tuple(differences), parameters)
+        write_bytes_atomic(files[form], data[form])
+    return ExportResult(recipe, weights, files, tuple(proofs[form] for form in files), parameters)

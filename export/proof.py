@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from vacc_deploy.errors import ModelError
+from vacc_deploy.onnx_session import open_session
 
 Format = Literal["onnx", "torchscript"]
 Outputs = Sequence[NDArray[np.float32]]
@@ -43,12 +44,7 @@ def run_torchscript(data: bytes, example: torch.Tensor) -> Outputs:
 
 def run_onnx(data: bytes, input_name: str, example: torch.Tensor) -> Outputs:
     """Outputs of a serialised ONNX model in ONNX Runtime on one thread."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    session = open_session(data, threads=1)
     outputs: Outputs = session.run(None, {input_name: example.numpy()})
     return outputs
 

@@ -82,15 +82,15 @@ def _unit(vector: _Array) -> _Array:
     return vector / max(float(np.linalg.norm(vector)), 1e-12)
 
 
-def _singular_vector(weight: NDArray[np.float32], prefix: str, *, left: bool) -> NDArray[np.float32]:
-    """A vector of the power iteration that spectral normalisation keeps beside its weight."""
+def _singular_vectors(weight: NDArray[np.float32], prefix: str) -> dict[str, NDArray[np.float32]]:
+    """The two vectors of the power iteration that spectral normalisation keeps beside its weight."""
     matrix = weight.astype(np.float64).reshape(weight.shape[0], -1)
     u = _unit(_generator(f"{prefix}.weight_u").standard_normal(matrix.shape[0]))
     v = u
     for _ in range(_POWER_ITERATIONS):
         v = _unit(matrix.T @ u)
         u = _unit(matrix @ v)
-    return (u if left else v).astype(np.float32)
+    return {"weight_u": u.astype(np.float32), "weight_v": v.astype(np.float32)}
 
 
 def seeded_state(network: nn.Module, gains: Mapping[str, float]) -> dict[str, NDArray[np.float32]]:
@@ -105,6 +105,7 @@ def seeded_state(network: nn.Module, gains: Mapping[str, float]) -> dict[str, ND
     """
     modules = dict(network.named_modules(remove_duplicate=False))
     made: dict[str, NDArray[np.float32]] = {}
+    singular: dict[str, dict[str, NDArray[np.float32]]] = {}  # by module
     first_key: dict[int, str] = {}  # a tensor that several keys share is drawn by the first
     for key, tensor in network.state_dict(keep_vars=True).items():
         if not tensor.is_floating_point():
@@ -120,7 +121,9 @@ def seeded_state(network: nn.Module, gains: Mapping[str, float]) -> dict[str, ND
             made[key] = tensor.detach().numpy().astype(np.float32)
             continue
         if kind == "spectral":
-            made[key] = _singular_vector(made[f"{prefix}.weight_orig"], prefix, left=name == "weight_u")
+            if prefix not in singular:
+                singular[prefix] = _singular_vectors(made[f"{prefix}.weight_orig"], prefix)
+            made[key] = singular[prefix][name]
             continue
         shape = tuple(tensor.shape)
         gain = next((gain for pattern, gain in reversed(list(gains.items())) if re.match(pattern, key)), 1.0)

@@ -14,7 +14,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 # Each part may import only from lines above its own.
 _ORDER = """
     version errors
-    cpu freed_memory processing
+    cpu freed_memory onnx_session processing
     safe_io
     config
     data

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vacc_deploy.errors import ModelError
+from vacc_deploy.onnx_session import open_session
 from vacc_deploy.safe_io import read_onnx
 
 # (1, C, H, W) inputs to outputs.  An `input_shape` attribute (N, C, H, W), with None for what is open, tells
@@ -33,17 +34,9 @@ class OnnxFunction:
     """
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
-        import onnxruntime
-
         model = read_onnx(path).SerializeToString()
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        # Without this the integer kernels saturate 16-bit sums on CPUs that lack VNNI.
-        options.add_session_config_entry("session.x64quantprecision", "1")
-        if threads is not None:
-            options.intra_op_num_threads = threads
         try:
-            self._session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+            self._session = open_session(model, threads)
         except Exception as error:  # ONNX Runtime's exception classes are not public
             raise ModelError(f"ONNX Runtime cannot load '{path}'", why=str(error)) from error
         self._metadata = dict(self._session.get_modelmeta().custom_metadata_map)

@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from vacc_deploy import onnx_session
 from vacc_deploy.errors import DataError
+from vacc_deploy.freed_memory import return_freed_memory
 from vacc_deploy.quantize.histogram import BINS
 from vacc_deploy.quantize.layers import static_shape
 
@@ -72,6 +74,8 @@ class Observer:
         instrumented = model.clone()
         self._instrument(instrumented.graph)
         self._session = open_session(without_sizes(instrumented) if any_size else instrumented, threads)
+        del instrumented
+        return_freed_memory()
 
     def _instrument(self, graph: ir.Graph) -> None:
         values = {v.name: v for v in graph.inputs} | {v.name: v for node in graph for v in node.outputs}
@@ -144,24 +148,8 @@ def checked_feed(feed: dict[str, Array], shapes: Mapping[str, tuple[int, ...]]) 
 
 
 def open_session(model: ir.Model, threads: int) -> Any:
-    """An ONNX Runtime CPU session of `model`.
-
-    Args:
-        model: Any model that ONNX Runtime can run.
-        threads: Threads within an operator; idle ones sleep instead of spinning.
-    """
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # the arena keeps what a run has freed; without it nothing is slower
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Without this its integer kernels saturate 16-bit sums on CPUs that lack VNNI.
-    options.add_session_config_entry("session.x64quantprecision", "1")
-    data = ir.to_proto(model).SerializeToString()
-    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    """An ONNX Runtime CPU session of any model that it can run, on so many threads."""
+    return onnx_session.open_session(ir.to_proto(model).SerializeToString(), threads)
 
 
 def without_sizes(model: ir.Model) -> ir.Model:
@@ -180,7 +168,8 @@ def without_sizes(model: ir.Model) -> ir.Model:
 def announced_bytes(model: ir.Model, tensors: int) -> int:
     """An upper estimate of what observing needs: weights thrice, live activations, histograms, samples.
 
-    The weights are there as a message for ONNX Runtime, as its own copy and in its kernels' order.
+    While the session opens, the weights are there as a message for ONNX Runtime, as its own copy and in its
+    kernels' order.
     """
     live, largest = live_bytes(model)
     return 3 * weight_bytes(model) + 2 * live + 2 * largest + tensors * (BINS * 8 + 4 * SAMPLE)

@@ -1,0 +1,30 @@
+"""Opens ONNX Runtime sessions: one set of options for whatever judges or observes a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def open_session(data: bytes, threads: int | None = None) -> Any:
+    """An ONNX Runtime CPU session.
+
+    Args:
+        data: A serialised ONNX model.
+        threads: Threads within an operator, where idle ones sleep instead of spinning; None leaves both to
+            ONNX Runtime.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    if threads is not None:
+        options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # the arena keeps what a run has freed; without it nothing is slower
+    options.log_severity_level = 3
+    # Without this its integer kernels saturate 16-bit sums on CPUs that lack VNNI.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    # It keeps the file to start again on another provider, which there is not: hundreds of MB at times.
+    session._model_bytes = None
+    return session
