@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.quantize.layers import Layer, static_shape
-from vacc_deploy.quantize.side_by_side import runs_on_crops
+from vacc_deploy.quantize.side_by_side import has_own_statistics, runs_on_crops
 
 Array = npt.NDArray[Any]
 Feed = dict[str, Array]
@@ -20,6 +20,8 @@ _MOST_PICTURES = 16
 _WHOLE_PICTURES = 2  # of a network that needs its full input size
 _ALIGN = 16  # offsets and sizes survive at least four halvings
 _SMALLEST = 48
+_OF_A_SIDE = 4  # least part of a picture's side, for a network that normalises a picture by its own spread
+_MOST_LARGE = 8  # crops of such a network, half a picture together
 
 
 class CropKeeper:
@@ -40,16 +42,19 @@ class CropKeeper:
     ) -> None:
         self.kept: list[Feed] = []
         self._crops = runs_on_crops(model)
-        self.most = _MOST_PICTURES if self._crops else _WHOLE_PICTURES
         if not self._crops:
+            self.most = _WHOLE_PICTURES
             return
+        large = has_own_statistics(model)
+        self.most = _MOST_LARGE if large else _MOST_PICTURES
         self._input = str(model.graph.inputs[0].name)
         height, width = static_shape(model.graph.inputs[0])[-2:]
-        pictures = min(expected or 8, _MOST_PICTURES)
+        pictures = min(expected or 8, self.most)
         total = sum(layer.macs for layer in layers)
         area = height * width * min(float(pictures), budget_macs / max(total, 1)) / pictures
         self._align = _alignment(model, height)
-        smallest = -(-_SMALLEST // self._align) * self._align
+        least = max(_SMALLEST, height // _OF_A_SIDE if large else 0)
+        smallest = -(-least // self._align) * self._align
         side = max(smallest, int(math.sqrt(area)) // self._align * self._align)
         self._size = (min(side, height), min(side, width))
 

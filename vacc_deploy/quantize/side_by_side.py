@@ -55,17 +55,30 @@ _PICTURE_SIZED = frozenset(
         "Tanh",
     }
 )
+_DEAR_MACS = 100e9  # of one whole picture
 
 
 def runs_on_crops(model: ir.Model) -> bool:
-    """Whether the network gives a crop of its answer for a crop of its input, borders aside."""
+    """Whether the network gives a crop of its answer for a crop of its input, borders aside.
+
+    InstanceNormalization divides by the spread of what it sees, a crop's instead of the picture's: another
+    answer, but the same arithmetic on values of the same size. It counts where whole pictures would take
+    minutes.
+    """
     for node in model.graph:
         if node.op_type == "Resize":
             if len(node.inputs) < 3 or constant_of(node.inputs[2]) is None:
                 return False
-        elif node.op_type not in _PICTURE_SIZED:
+        elif node.op_type not in _PICTURE_SIZED and node.op_type != "InstanceNormalization":
             return False
-    return len(model.graph.inputs) == 1
+    if len(model.graph.inputs) != 1:
+        return False
+    return not has_own_statistics(model) or sum(layer.macs for layer in find_layers(model)) > _DEAR_MACS
+
+
+def has_own_statistics(model: ir.Model) -> bool:
+    """Whether the network normalises a picture by its own mean and spread."""
+    return any(node.op_type == "InstanceNormalization" for node in model.graph)
 
 
 def fake_quantize(x: Array, params: QuantParams) -> Array:
@@ -83,6 +96,8 @@ class Step:
         int8: Whether it runs in int8.
         reference: Its float output from float inputs, before the fused activation.
         float_inputs: Its inputs in the float network.
+
+    Both are emptied when the walk moves on: what comes next needs their memory.
     """
 
     layer: Layer
@@ -148,6 +163,9 @@ class SideBySide:
             for name in [n for n in self.float_stream if n not in outputs]:
                 if self._last_reader.get(name, -1) <= index:
                     del self.float_stream[name], self.coded_stream[name]
+            step.reference.clear()
+            step.float_inputs.clear()
+            del inputs, coded
 
     def inputs_of(self, layer: Layer, limit: int | None = None) -> dict[str, Batch]:
         """The layer's inputs in the quantised network as it reads them; of the first `limit` pictures."""
