@@ -59,7 +59,7 @@ class _OnlyShapes(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the floating-point operations of every operator, by torch's own formulas."""
 
     flops = 0
@@ -80,6 +80,6 @@ def measure(recipe: Recipe) -> Complexity:
         network = recipe.build().eval().requires_grad_(False)
         parameters = sum(parameter.numel() for parameter in network.parameters())
         example = torch.empty(recipe.input_shape)
-        with _Counter() as counter:
+        with _Counter() as counter:  # type: ignore[no-untyped-call]
             network(example)
     return Complexity(parameters, counter.flops // 2)
