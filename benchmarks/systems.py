@@ -2,6 +2,7 @@
 
     python benchmarks/systems.py                      all systems, cheapest first (needs ../shared/data)
     python benchmarks/systems.py vdsr gpen_256        some of them
+    python benchmarks/systems.py --int8-only vdsr     what changes with calibration
     python benchmarks/systems.py --table-only         rewrite docs/models.md from benchmarks/systems.json
 
 For each: export ONNX and TorchScript, compile fp16 and int8 with default settings, evaluate both by the
@@ -189,18 +190,17 @@ def golden_fidelity(system: System, prefix: str, model: Path) -> dict[str, float
     return result
 
 
-def measure(name: str, system: System, work: Path) -> dict[str, Any]:
-    """The whole way of one system."""
+def export(system: System, work: Path) -> dict[str, Any]:
+    """Export one system; what stands in its row before anything is compiled."""
     from vacc_deploy.export.complexity import measure as count
     from vacc_deploy.export.registry import find_recipe
 
     recipe = find_recipe(system.recipe, system.variant or None)
-    exported = work / "exported" / f"{recipe.stem}.onnx"
     flags: list[object] = ["--variant", system.variant] if system.variant else []
     flags += ["--checkpoint", DATA / system.checkpoint] if system.checkpoint else []
     made = vdeploy("export", system.recipe, *flags, "-o", work / "exported")
     cost = count(recipe)
-    result: dict[str, Any] = {
+    return {
         "input": list(recipe.input_shape),
         "weights": made.printed["weights"],
         "parameters": cost.parameters,
@@ -208,30 +208,36 @@ def measure(name: str, system: System, work: Path) -> dict[str, Any]:
         "card_gflops": round(cost.card_gflops, 3),
         "export": {**made.cost(), "max_abs": made.printed["max_abs_difference"]},
     }
+
+
+def compile_and_evaluate(name: str, system: System, dtype: str, work: Path) -> dict[str, Any]:
+    """Compile one system to one precision, run it and score it beside the float network."""
+    from vacc_deploy.export.registry import find_recipe
+
+    recipe = find_recipe(system.recipe, system.variant or None)
+    exported = work / "exported" / f"{recipe.stem}.onnx"
     calibration, scored = pictures(system, work)
     scored += ["--protocol", system.protocol] if system.protocol else []
+    data = ["--dataset", calibration] if dtype == "int8" else []
     build = recipe.settings.config if recipe.settings else exported
-    for dtype in ("fp16", "int8"):
-        data = ["--dataset", calibration] if dtype == "int8" else []
-        made = vdeploy(
-            "compile", build, "--checkpoint", exported, "--dtype", dtype, "--name", f"{name}_{dtype}",
-            "-o", work / "deploy_weights", *data,
-        )  # fmt: skip
-        prefix = made.printed["prefix"]
-        score = vdeploy("eval", prefix, *scored, "--reference", exported).printed
-        vdeploy("bench", "-m", prefix, *_ONE_PICTURE)  # that it runs; speeds: docs/performance.md
-        result[dtype] = {
-            **made.cost(),
-            "int8_macs_percent": made.printed["int8_macs_percent"],
-            "protocol": score["protocol"],
-            "images": score["images"],
-            "psnr_db": round(score["psnr_db"], 4),
-            "reference_psnr_db": round(score["reference_psnr_db"], 4),
-            "drop_db": round(score["drop_db"], 4),
-            "fidelity_db": round(score["fidelity_db"], 2),
-            "golden": golden_fidelity(system, prefix, exported),
-        }
-    return result
+    made = vdeploy(
+        "compile", build, "--checkpoint", exported, "--dtype", dtype, "--name", f"{name}_{dtype}",
+        "-o", work / "deploy_weights", *data,
+    )  # fmt: skip
+    prefix = made.printed["prefix"]
+    score = vdeploy("eval", prefix, *scored, "--reference", exported).printed
+    vdeploy("bench", "-m", prefix, *_ONE_PICTURE)  # that it runs; speeds: docs/performance.md
+    return {
+        **made.cost(),
+        "int8_macs_percent": made.printed["int8_macs_percent"],
+        "protocol": score["protocol"],
+        "images": score["images"],
+        "psnr_db": round(score["psnr_db"], 4),
+        "reference_psnr_db": round(score["reference_psnr_db"], 4),
+        "drop_db": round(score["drop_db"], 4),
+        "fidelity_db": round(score["fidelity_db"], 2),
+        "golden": golden_fidelity(system, prefix, exported),
+    }
 
 
 def _whole(number: float | None) -> str:
@@ -287,6 +293,9 @@ def main() -> int:
     parser.add_argument(
         "--work", type=Path, default=Path("systems_output"), help="folder for exports and artifacts"
     )
+    parser.add_argument(
+        "--int8-only", action="store_true", help="keep the rest of each row, and its export in the folder"
+    )
     parser.add_argument("--table-only", action="store_true", help="measure nothing")
     options = parser.parse_args()
     unknown = sorted(set(options.systems) - set(SYSTEMS))
@@ -296,7 +305,11 @@ def main() -> int:
         parser.error(f"this benchmark needs pictures and goldens in {DATA}")
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     for name in [] if options.table_only else options.systems or SYSTEMS:
-        results[name] = measure(name, SYSTEMS[name], options.work)
+        system = SYSTEMS[name]
+        row = results[name] if options.int8_only else export(system, options.work)
+        for dtype in ("int8",) if options.int8_only else ("fp16", "int8"):
+            row[dtype] = compile_and_evaluate(name, system, dtype, options.work)
+        results[name] = row
         RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     write_table(results)
     return 0
