@@ -23,9 +23,9 @@ from vacc_deploy.lowering.kernels.isa.vector import (
     Buffer,
     Expr,
     cast,
-    constant,
     element_of,
     lanes_of,
+    let,
     literal,
     splat,
     store,
@@ -37,8 +37,29 @@ LANES = 64
 
 
 @dataclass(frozen=True, slots=True)
+class CodeNumbers:
+    """What a kernel is told about a plane of codes when it runs, int32 each.
+
+    Attributes:
+        zero_point: The code of 0.
+        low: Smallest code of a result.
+        high: Largest code of a result.
+    """
+
+    zero_point: Expr
+    low: Expr
+    high: Expr
+
+
+@dataclass(frozen=True, slots=True)
 class FlatPlane(StoredPlane):
-    """A plane argument and the one-dimensional view of its memory."""
+    """A plane argument and the one-dimensional view of its memory.
+
+    Attributes:
+        codes: The numbers of a plane of codes; None for floats.
+    """
+
+    codes: CodeNumbers | None = None
 
     def at(self, n: Expr, block: Expr, y: Expr, x: Expr = 0) -> Expr:
         """Offset of pixel (y, x), halo pixels having negative coordinates, of one channel block."""
@@ -68,22 +89,32 @@ def plain_of(plane: Plane, dtype: str, shape: tuple[int, ...] | None = None) -> 
 
 
 def declare(**arguments: Plane | Plain | None) -> tuple[Any, ...]:
-    """Declares the kernel's arguments, in this order.
+    """Declares the kernel's arguments, in this order, the output last.
+
+    Where planes hold codes, one more argument stands before the output: `codes`, their numbers, which
+    `codes.pack_codes` packs. So the code of a kernel depends on shapes only.
 
     Returns:
         A `FlatPlane` for every plane, a one-dimensional buffer for everything else, None for None.
     """
-    buffers = {
-        name: argument(name, kind.shape, kind.dtype) for name, kind in arguments.items() if kind is not None
-    }
-    views: list[FlatPlane | Buffer | None] = []
-    for name, kind in arguments.items():
-        if kind is None:
-            views.append(None)
-            continue
+    given = {name: kind for name, kind in arguments.items() if kind is not None}
+    coded = [name for name, kind in given.items() if isinstance(kind, Plane) and kind.dtype == "uint8"]
+    *sources, output = given
+    buffers = {name: argument(name, given[name].shape, given[name].dtype) for name in sources}
+    packed: Buffer = argument("codes", (len(coded) + 2,), "int32") if coded else None
+    buffers[output] = argument(output, given[output].shape, given[output].dtype)
+    low, high = (let(packed[len(coded) + i]) for i in range(2)) if coded else (None, None)
+
+    def view(name: str, kind: Plane | Plain) -> FlatPlane | Buffer:
         flat = T.decl_buffer((math.prod(kind.shape),), kind.dtype, data=buffers[name].data, layout=None)
-        views.append(FlatPlane(kind, flat) if isinstance(kind, Plane) else flat)
-    return tuple(views)
+        if not isinstance(kind, Plane):
+            return flat
+        if name not in coded:
+            return FlatPlane(kind, flat)
+        numbers = CodeNumbers(let(packed[coded.index(name)]), low, high)
+        return FlatPlane(kind, flat, numbers, fill=cast(numbers.zero_point, "uint8"))
+
+    return tuple(None if kind is None else view(name, kind) for name, kind in arguments.items())
 
 
 @contextmanager
@@ -154,21 +185,20 @@ def vectors(count: int, block: int, body: Callable[[Expr, int, int], None], *, l
         done += chunk
 
 
-def only_live(value: Expr, plane: Plane, block: Expr, channel: int = 0, *, fill: Expr | None = None) -> Expr:
+def only_live(value: Expr, output: FlatPlane, block: Expr, channel: int = 0) -> Expr:
     """`value` where lanes belong to channels that exist, the plane's fill value elsewhere.
 
     Args:
-        value: Lanes of the plane's dtype, or float32 lanes of a float plane.
-        plane: The plane that they are written to.
+        value: Lanes of the plane's dtype.
+        output: The plane that they are written to.
         block: Index of the channel block.
         channel: Channel of the block that the first lane belongs to.
-        fill: The fill value, where it is known only when the kernel runs; one lane.
     """
+    plane = output.plane
     if plane.channels % plane.block == 0:
         return value
     element, lanes = element_of(value), lanes_of(value)
     counter = "uint8" if element == "uint8" else "int32"
     channels = literal([(channel + lane) % plane.block for lane in range(lanes)], counter)
     live = tirx.min(tirx.IntImm("int32", plane.channels) - block * plane.block, plane.block)
-    filling = constant(plane.fill, element, lanes) if fill is None else splat(fill, lanes)
-    return T.Select(channels < splat(cast(live, counter), lanes), value, filling)
+    return T.Select(channels < splat(cast(live, counter), lanes), value, output.filling(lanes))

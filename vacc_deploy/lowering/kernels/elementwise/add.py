@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vacc_deploy.lowering.kernels.codes import representative
 from vacc_deploy.lowering.kernels.elementwise.binary import (
     BinarySpec,
     Combine,
     Scales,
-    constant_param,
     emit_binary,
+    pack_binary,
 )
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, cast, let, splat
 from vacc_deploy.lowering.kernels.kernel import Kernel
@@ -36,7 +37,7 @@ class AddSpec(BinarySpec):
 
 @cache
 def emit(spec: AddSpec, target: Target) -> Any:
-    """``add(inputs, constant operand, factors (2,) int32, step (1,) float32, output)``."""
+    """``add(inputs, constant operand, factors (2,) int32, step (1,) float32, codes, output)``."""
     if not spec.is_quantized:
         return emit_binary("add", spec, {}, lambda _: _float_sum(spec))
     params = {"factors": Plain((2,), "int32"), "step": Plain((1,), "float32")}
@@ -70,12 +71,11 @@ def pack(
     constant: npt.NDArray[Any] | None = None,
 ) -> dict[str, npt.NDArray[Any]]:
     """The kernel's parameters; see `build`."""
-    params = constant_param(spec, constant)
-    if scales is not None:
-        factors = add_factors(scales.a, scales.b, scales.output, subtract=spec.subtract)
-        params["factors"] = np.array([factors.a, factors.b], np.int32)
-        params["step"] = np.array([factors.m], np.float32)
-    return params
+    if scales is None:
+        return pack_binary(spec, constant)
+    factors = add_factors(scales.a, scales.b, scales.output, subtract=spec.subtract)
+    pair, step = np.array([factors.a, factors.b], np.int32), np.array([factors.m], np.float32)
+    return pack_binary(spec, constant, factors=pair, step=step)
 
 
 def build(
@@ -96,4 +96,4 @@ def build(
     Raises:
         ModelError: The operands' steps are too coarse for the output's.
     """
-    return Kernel(emit(spec, target), pack(spec, target, scales=scales, constant=constant))
+    return Kernel(emit(representative(spec), target), pack(spec, target, scales=scales, constant=constant))

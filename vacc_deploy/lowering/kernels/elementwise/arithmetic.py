@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels.elementwise.binary import BinarySpec, constant_param, emit_binary
+from vacc_deploy.lowering.kernels.elementwise.binary import BinarySpec, emit_binary, pack_binary
 from vacc_deploy.lowering.kernels.isa.vector import Expr
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.target import Target
@@ -59,7 +59,7 @@ def pack(
     spec: ArithmeticSpec, target: Target, constant: npt.NDArray[Any] | None = None
 ) -> dict[str, npt.NDArray[Any]]:
     """The constant operand, if there is one."""
-    return constant_param(spec, constant)
+    return pack_binary(spec, constant)
 
 
 def build(spec: ArithmeticSpec, target: Target, constant: npt.NDArray[Any] | None = None) -> Kernel:

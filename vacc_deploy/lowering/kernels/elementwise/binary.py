@@ -10,10 +10,10 @@ from typing import Any, Literal, TypeAlias
 import numpy.typing as npt
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels.codes import to_codes
+from vacc_deploy.lowering.kernels.codes import finish, pack_codes
 from vacc_deploy.lowering.kernels.elementwise.operand import OperandReader, check_broadcast, constant_plane
 from vacc_deploy.lowering.kernels.isa.function import kernel_function
-from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, cast, clamp, store
+from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, store
 from vacc_deploy.lowering.kernels.plane_rows import (
     LANES,
     FlatPlane,
@@ -78,11 +78,16 @@ class BinarySpec:
         """Whether codes are computed with."""
         return self.output.dtype == "uint8"
 
+    @property
+    def operands(self) -> dict[str, Plane]:
+        """``a`` and ``b`` in argument order: a constant comes last."""
+        return {"b": self.b, "a": self.a} if self.constant == "a" else {"a": self.a, "b": self.b}
+
 
 def emit_binary(
     name: str, spec: BinarySpec, params: dict[str, Plain], combine: Callable[[dict[str, Buffer]], Combine]
 ) -> Any:
-    """``name(a, b, constant operand, *params, output)``, the constant one not being among the first two.
+    """``name(a, b, constant operand, *params, codes, output)``, the constant one not among the first two.
 
     Args:
         name: Name of the function.
@@ -90,16 +95,9 @@ def emit_binary(
         params: Further parameters.
         combine: Given the parameters' buffers, inside a row, returns the arithmetic.
     """
-    order = {"a": ("b", "a"), "b": ("a", "b"), None: ("a", "b")}[spec.constant]
-    operands = {"a": spec.a, "b": spec.b}
+    arguments: dict[str, Plane | Plain] = {**spec.operands, **params, "output": spec.output}
     with kernel_function(name) as function:
-        declared = dict(
-            zip(
-                (*order, *params, "output"),
-                declare(**{key: operands[key] for key in order}, **params, output=spec.output),
-                strict=True,
-            )
-        )
+        declared = dict(zip(arguments, declare(**arguments), strict=True))
         output: FlatPlane = declared["output"]
         readers = [OperandReader(declared[key], spec.output) for key in ("a", "b")]
         with written_rows(output) as row:
@@ -110,8 +108,8 @@ def emit_binary(
 
             def body(offset: Expr, channel: int, lanes: int) -> None:
                 a, b = (reader.read(offset, channel, lanes) for reader in readers)
-                result = finish(arithmetic(a, b, lanes), spec.output, spec.low, spec.high)
-                store(output.buffer, (start + offset,), only_live(result, spec.output, row[1], channel))
+                result = finish(arithmetic(a, b, lanes), output, spec.low, spec.high)
+                store(output.buffer, (start + offset,), only_live(result, output, row[1], channel))
 
             vectors(
                 spec.output.width * spec.output.block,
@@ -122,17 +120,18 @@ def emit_binary(
     return function.get()
 
 
-def finish(real: Expr, output: Plane, low: float = -math.inf, high: float = math.inf) -> Expr:
-    """Float32 lanes as `output` stores them, clamped to [low, high] (codes for a plane of codes)."""
-    if output.dtype == "uint8":
-        return to_codes(real, output.fill, int(max(low, 0)), int(min(high, 255)))
-    if (low, high) != (-math.inf, math.inf):
-        real = clamp(real, low, high)
-    return cast(real, output.dtype)
+def pack_binary(
+    spec: BinarySpec, values: npt.NDArray[Any] | None, **params: npt.NDArray[Any]
+) -> dict[str, npt.NDArray[Any]]:
+    """The parameters of `emit_binary`, in order.
 
-
-def constant_param(spec: BinarySpec, values: npt.NDArray[Any] | None) -> dict[str, npt.NDArray[Any]]:
-    """The parameter that holds the constant operand, (N, C, H, W) `values` as they are stored."""
-    if spec.constant is None or values is None:
-        return {}
-    return {spec.constant: constant_plane(values, spec.a if spec.constant == "a" else spec.b)}
+    Args:
+        spec: Geometry.
+        values: The constant operand, (N, C, H, W) as stored, if there is one.
+        params: What the operator adds.
+    """
+    packed = dict(params)
+    if spec.constant is not None and values is not None:
+        packed = {spec.constant: constant_plane(values, spec.operands[spec.constant]), **params}
+    codes = pack_codes(*spec.operands.values(), spec.output, low=spec.low, high=spec.high)
+    return {**packed, **codes}

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels.elementwise.binary import finish
+from vacc_deploy.lowering.kernels.codes import finish, pack_codes, representative
 from vacc_deploy.lowering.kernels.elementwise.operand import OperandReader, operand_shape
 from vacc_deploy.lowering.kernels.isa.function import kernel_function
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, cast, concat, let, load, splat, store, take
@@ -69,7 +69,7 @@ class ModulateSpec:
 
 @cache
 def emit(spec: ModulateSpec, target: Target) -> Any:
-    """``modulate(input, factors, step (1,) float32, output)``, without `step` for a float input."""
+    """``modulate(input, factors, step (1,) float32, codes, output)``, without the numbers for floats."""
     plane = spec.output
     with kernel_function("modulate") as function:
         source, factors, step, output = declare(
@@ -89,8 +89,8 @@ def emit(spec: ModulateSpec, target: Target) -> Any:
 
             def body(offset: Expr, channel: int, lanes: int) -> None:
                 gain = repeated if lanes == LANES else take(repeated, range(lanes))
-                y = finish(cast(reader.read(offset, channel, lanes), "float32") * gain, plane)
-                store(output.buffer, (written + offset,), only_live(y, plane, row[1], channel))
+                y = finish(cast(reader.read(offset, channel, lanes), "float32") * gain, output)
+                store(output.buffer, (written + offset,), only_live(y, output, row[1], channel))
 
             vectors(plane.width * plane.block, plane.block, body)
     return function.get()
@@ -112,15 +112,16 @@ def _read_factors(factors: FlatPlane | Buffer, plane: Plane, row: tuple[Expr, Ex
 def pack(
     spec: ModulateSpec, target: Target, input_scale: float | None = None, output_scale: float | None = None
 ) -> dict[str, npt.NDArray[Any]]:
-    """The parameter `step`, for an input of codes."""
+    """The parameters `step` and `codes`, for an input of codes."""
     if input_scale is None:
         return {}
     step = np.float32(input_scale)
-    return {"step": np.reshape(step if output_scale is None else step / np.float32(output_scale), (1,))}
+    ratio = step if output_scale is None else step / np.float32(output_scale)
+    return {"step": np.reshape(ratio, (1,)), **pack_codes(spec.input, spec.output)}
 
 
 def build(
     spec: ModulateSpec, target: Target, input_scale: float | None = None, output_scale: float | None = None
 ) -> Kernel:
     """The kernel of a modulation; scales are those of operands that hold codes."""
-    return Kernel(emit(spec, target), pack(spec, target, input_scale, output_scale))
+    return Kernel(emit(representative(spec), target), pack(spec, target, input_scale, output_scale))

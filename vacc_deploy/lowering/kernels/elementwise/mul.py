@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vacc_deploy.lowering.kernels.codes import representative
 from vacc_deploy.lowering.kernels.elementwise.binary import (
     BinarySpec,
     Combine,
     Scales,
-    constant_param,
     emit_binary,
+    pack_binary,
 )
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, cast, let, splat
 from vacc_deploy.lowering.kernels.kernel import Kernel
@@ -34,7 +35,7 @@ class MulSpec(BinarySpec):
 
 @cache
 def emit(spec: MulSpec, target: Target) -> Any:
-    """``mul(inputs, constant operand, multiplier (1,) float32, output)``; no multiplier for floats."""
+    """``mul(inputs, constant operand, multiplier (1,) float32, codes, output)``; no multiplier for floats."""
     if not spec.is_quantized:
         return emit_binary("mul", spec, {}, lambda _: lambda a, b, _lanes: a * b)
     return emit_binary("mul", spec, {"multiplier": Plain((1,), "float32")}, _integer_product)
@@ -57,10 +58,10 @@ def pack(
     constant: npt.NDArray[Any] | None = None,
 ) -> dict[str, npt.NDArray[Any]]:
     """The kernel's parameters; see `build`."""
-    params = constant_param(spec, constant)
-    if scales is not None:
-        params["multiplier"] = np.reshape(multiplier(scales.a, scales.b, scales.output), (1,))
-    return params
+    if scales is None:
+        return pack_binary(spec, constant)
+    factor = np.reshape(multiplier(scales.a, scales.b, scales.output), (1,))
+    return pack_binary(spec, constant, multiplier=factor)
 
 
 def build(
@@ -78,4 +79,4 @@ def build(
         scales: Steps of operands and result, for planes of codes and only there.
         constant: The constant operand, (N, C, H, W) as stored: uint8 codes, or floats.
     """
-    return Kernel(emit(spec, target), pack(spec, target, scales=scales, constant=constant))
+    return Kernel(emit(representative(spec), target), pack(spec, target, scales=scales, constant=constant))

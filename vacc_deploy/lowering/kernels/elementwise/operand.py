@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels.isa.vector import Expr, cast, concat, constant, let, load, splat, take
+from vacc_deploy.lowering.kernels.codes import load_centred
+from vacc_deploy.lowering.kernels.isa.vector import Expr, cast, concat, let, load, splat, take
 from vacc_deploy.lowering.kernels.plane_rows import LANES, FlatPlane
 from vacc_deploy.lowering.plane import Plane
 
@@ -118,9 +119,6 @@ class OperandReader:
         return self._compute(at + offset, lanes)
 
     def _compute(self, at: Expr, lanes: int) -> Expr:
-        plane = self.source.plane
-        values = load(self.source.buffer, (at,), lanes)
-        if plane.dtype != "uint8":
-            return cast(values, "float32")
-        codes = cast(values, "int32")
-        return codes - constant(plane.fill, "int32", lanes) if plane.fill else codes
+        if self.source.codes is not None:
+            return load_centred(self.source, at, lanes)
+        return cast(load(self.source.buffer, (at,), lanes), "float32")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels.elementwise.binary import finish
+from vacc_deploy.lowering.kernels.codes import finish, pack_codes, representative
 from vacc_deploy.lowering.kernels.elementwise.operand import OperandReader, constant_plane, operand_shape
 from vacc_deploy.lowering.kernels.isa.function import kernel_function
 from vacc_deploy.lowering.kernels.isa.vector import Expr, cast, constant, let, splat, store
@@ -50,7 +50,7 @@ class PReluSpec:
 
 @cache
 def emit(spec: PReluSpec, target: Target) -> Any:
-    """``prelu(input, slopes, scales (2,), output)``, without `scales` for floats."""
+    """``prelu(input, slopes, scales (2,), codes, output)``, without the numbers of codes for floats."""
     plane = spec.output
     quantized = plane.dtype == "uint8"
     with kernel_function("prelu") as function:
@@ -74,7 +74,9 @@ def emit(spec: PReluSpec, target: Target) -> Any:
                 y = T.Select(x < constant(0.0, "float32", lanes), x * slope, x)
                 if quantized:
                     y = y / splat(scales[1], lanes)
-                store(output.buffer, (written + offset,), only_live(finish(y, plane), plane, row[1], channel))
+                store(
+                    output.buffer, (written + offset,), only_live(finish(y, output), output, row[1], channel)
+                )
 
             vectors(plane.width * plane.block, plane.block, body)
     return function.get()
@@ -93,7 +95,7 @@ def pack(
     }
     if input_scale is not None:
         params["scales"] = np.array([input_scale, output_scale], np.float32)
-    return params
+    return {**params, **pack_codes(spec.input, spec.output)}
 
 
 def build(
@@ -104,4 +106,4 @@ def build(
     output_scale: float | None = None,
 ) -> Kernel:
     """The kernel of a PRelu with (C,) slopes; planes of codes need their scales."""
-    return Kernel(emit(spec, target), pack(spec, target, slopes, input_scale, output_scale))
+    return Kernel(emit(representative(spec), target), pack(spec, target, slopes, input_scale, output_scale))

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
+from vacc_deploy.lowering.kernels.codes import pack_codes, representative
 from vacc_deploy.lowering.kernels.elementwise.lookup import ENTRIES, load_table
 from vacc_deploy.lowering.kernels.isa.function import kernel_function
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, cast, load, store
@@ -41,7 +42,7 @@ class TableSpec:
 
 @cache
 def emit(spec: TableSpec, target: Target) -> Any:
-    """``table(input, table (tables, 256) uint8, output)``; one table per stored channel, or one in all."""
+    """``table(input, table (tables, 256) uint8, codes, output)``; one table in all or per stored channel."""
     plane = spec.output
     tables = plane.blocks * plane.block if spec.per_channel else 1
     with kernel_function("table") as function:
@@ -64,7 +65,7 @@ def _look_up(
 
     def body(offset: Expr, channel: int, lanes: int) -> None:
         entries = lookup.vector(load(source.buffer, (read + offset,), lanes))
-        store(output.buffer, (written + offset,), only_live(entries, plane, row[1], channel))
+        store(output.buffer, (written + offset,), only_live(entries, output, row[1], channel))
 
     vectors(plane.width * plane.block, plane.block, body)
 
@@ -83,13 +84,11 @@ def _look_up_per_channel(
 
 
 def pack(spec: TableSpec, target: Target, table: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
-    """The parameter `table`; see `build`."""
+    """The parameters; see `build`."""
     plane = spec.output
-    if not spec.per_channel:
-        return {"table": table.reshape(1, ENTRIES)}
-    tables = np.full((plane.blocks * plane.block, ENTRIES), plane.fill, np.uint8)
+    tables = np.full((plane.blocks * plane.block if spec.per_channel else 1, ENTRIES), plane.fill, np.uint8)
     tables[: plane.channels] = table
-    return {"table": tables}
+    return {"table": tables, **pack_codes(spec.input, plane)}
 
 
 def build(spec: TableSpec, target: Target, table: npt.NDArray[np.uint8]) -> Kernel:
@@ -100,4 +99,4 @@ def build(spec: TableSpec, target: Target, table: npt.NDArray[np.uint8]) -> Kern
         target: CPU level.
         table: uint8 (256,), or (C, 256) if `spec.per_channel`, from stored input code to stored output code.
     """
-    return Kernel(emit(spec, target), pack(spec, target, table))
+    return Kernel(emit(representative(spec), target), pack(spec, target, table))

@@ -68,7 +68,7 @@ def emit(spec: UnarySpec, target: Target) -> Any:
             def body(offset: Expr, channel: int, lanes: int) -> None:
                 x = let(cast(load(source.buffer, (read + offset,), lanes), "float32"))
                 y = cast(FUNCTIONS[spec.function](x, spec.alpha, spec.beta), plane.dtype)
-                store(output.buffer, (written + offset,), only_live(y, plane, row[1], channel))
+                store(output.buffer, (written + offset,), only_live(y, output, row[1], channel))
 
             vectors(plane.width * plane.block, plane.block, body, lanes=_LANES)
     return function.get()

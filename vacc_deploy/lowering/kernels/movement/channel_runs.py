@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, load, store
+from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, load, store
 from vacc_deploy.lowering.kernels.plane_rows import FlatPlane
 
 
@@ -89,4 +89,4 @@ def copy_runs(
     plane = output.plane
     rest = ChannelRun(0, 0, 0, covered, plane.block - covered)
     for _, output_lane, size in rest.chunks():
-        store(output.buffer, (at + output_lane,), constant(plane.fill, plane.dtype, size))
+        store(output.buffer, (at + output_lane,), output.filling(size))

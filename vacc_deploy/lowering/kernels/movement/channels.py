@@ -17,6 +17,7 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.errors import ModelError
+from vacc_deploy.lowering.kernels.codes import pack_codes, representative
 from vacc_deploy.lowering.kernels.elementwise.lookup import ENTRIES, Lookup, load_table
 from vacc_deploy.lowering.kernels.isa.function import kernel_function
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, let, literal, load, store
@@ -100,7 +101,7 @@ def take_channels(
 
 @cache
 def emit(spec: ChannelsSpec, target: Target) -> Any:
-    """``channels(inputs…, tables (inputs with a table, 256) uint8, output)``."""
+    """``channels(inputs…, tables (inputs with a table, 256) uint8, codes, output)``."""
     tables = sum(spec.requantized)
     with kernel_function("channels") as function:
         *sources, table, output = declare(
@@ -227,12 +228,13 @@ def _table_start(spec: ChannelsSpec, operand: int) -> int:
 def pack(
     spec: ChannelsSpec, target: Target, tables: Mapping[int, npt.NDArray[np.uint8]] | None = None
 ) -> dict[str, npt.NDArray[Any]]:
-    """The parameter `table`; see `build`."""
+    """The parameters `table` and `codes`; see `build`."""
+    codes = pack_codes(*spec.inputs, spec.output)
     if not any(spec.requantized):
-        return {}
+        return codes
     assert tables is not None
     operands = [operand for operand in range(len(spec.inputs)) if spec.has_table(operand)]
-    return {"table": np.stack([tables[operand] for operand in operands])}
+    return {"table": np.stack([tables[operand] for operand in operands]), **codes}
 
 
 def build(
@@ -245,4 +247,4 @@ def build(
         target: CPU level.
         tables: For every operand that is requantised, its (256,) table of stored codes.
     """
-    return Kernel(emit(spec, target), pack(spec, target, tables))
+    return Kernel(emit(representative(spec), target), pack(spec, target, tables))

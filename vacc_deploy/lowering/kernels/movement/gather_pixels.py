@@ -17,6 +17,7 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.errors import ModelError
+from vacc_deploy.lowering.kernels.codes import pack_codes, representative
 from vacc_deploy.lowering.kernels.isa.function import kernel_function
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, let, load, splat, store
 from vacc_deploy.lowering.kernels.kernel import Kernel
@@ -69,13 +70,6 @@ class GatherSpec:
         inside = max(self.rows) < x.height and max(self.columns) < x.width
         if not (like and sized and inside and min(*self.rows, *self.columns) >= OUTSIDE):
             raise ModelError(f"{y} cannot be gathered from {x}", where="gather")
-
-    @property
-    def representative(self) -> GatherSpec:
-        """The spec that stands for all that the same code computes: constants are a kernel's parameters."""
-        return replace(
-            self, input=replace(self.input, fill=0), output=replace(self.output, fill=0), value=0.0
-        )
 
 
 def nearest(
@@ -138,18 +132,17 @@ def _padded(size: int, made: int, before: int, mode: str) -> tuple[int, ...]:
 
 @cache
 def emit(spec: GatherSpec, target: Target) -> Any:
-    """``gather(input, rows (H,) int32, columns (W,) int32, constants (2,), output)``; see `pack`."""
+    """``gather(input, rows (H,) int32, columns (W,) int32, outside (1,), codes, output)``."""
     plane = spec.output
     with kernel_function("gather") as function:
-        source, rows, columns, constants, output = declare(
+        source, rows, columns, constant, output = declare(
             input=spec.input,
             rows=Plain((plane.height,), "int32"),
             columns=Plain((plane.width,), "int32"),
-            constants=Plain((2,), plane.dtype),
+            outside=Plain((1,), plane.dtype),
             output=plane,
         )
-        output = replace(output, fill=constants[0])
-        outside = constants[1]
+        outside = let(constant[0])
         with written_rows(output) as (n, block, y):
             origin = let(rows[y])
             if OUTSIDE in spec.rows:
@@ -218,21 +211,23 @@ def _write_constant(value: Expr, output: FlatPlane, row: Row, first: int, pixels
     written = output.at(*row, first)
 
     def fill(offset: Expr, channel: int, lanes: int) -> None:
-        values = only_live(splat(value, lanes), plane, row[1], channel, fill=output.fill)
+        values = only_live(splat(value, lanes), output, row[1], channel)
         store(output.buffer, (written + offset,), values)
 
     vectors(pixels * plane.block, plane.block, fill)
 
 
 def pack(spec: GatherSpec, target: Target) -> dict[str, npt.NDArray[Any]]:
-    """The index tables, and what the halo and what `OUTSIDE` pixels hold."""
+    """The index tables, what `OUTSIDE` pixels hold, and `codes`."""
     return {
         "rows": np.array(spec.rows, np.int32),
         "columns": np.array(spec.columns, np.int32),
-        "constants": np.array([spec.output.fill, spec.value], spec.output.dtype),
+        "outside": np.array([spec.value], spec.output.dtype),
+        **pack_codes(spec.input, spec.output),
     }
 
 
 def build(spec: GatherSpec, target: Target) -> Kernel:
     """The kernel of a spatial gather; make `spec` by `nearest`, `pad` or `crop`."""
-    return Kernel(emit(spec.representative, target), pack(spec, target))
+    code = replace(representative(spec), value=0.0)
+    return Kernel(emit(code, target), pack(spec, target))

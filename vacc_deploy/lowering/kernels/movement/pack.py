@@ -15,13 +15,12 @@ from typing import Any, Literal
 import numpy as np
 from tvm.tirx.script import builder as T
 
-from vacc_deploy.lowering.kernels.codes import to_codes
+from vacc_deploy.lowering.kernels.codes import pack_codes, representative, to_codes
 from vacc_deploy.lowering.kernels.isa.function import kernel_function, scratch
 from vacc_deploy.lowering.kernels.isa.vector import (
     Buffer,
     Expr,
     cast,
-    constant,
     lanes_of,
     load,
     reinterpret,
@@ -72,7 +71,7 @@ class PackSpec:
 
 @cache
 def emit(spec: PackSpec, target: Target) -> Any:
-    """``pack(plain, scale (1,), plane)``, without `scale` for float planes."""
+    """``pack(plain, scale (1,), codes, plane)``, without the numbers of codes for float planes."""
     plane = spec.output
     with kernel_function("pack") as function:
         source, scale, output = declare(
@@ -108,7 +107,7 @@ def _pack_group(
         with T.serial(0, words) as word:
 
             def fill(p: Expr, word: Expr = word) -> None:
-                parts = _elements(spec, source, scale, row, start + word, x + p, lanes)
+                parts = _elements(spec, source, scale, output, row, start + word, x + p, lanes)
                 store(strip, (word, p), join_word(parts, plane.dtype))
 
             each_tile(pixels, lanes, fill)
@@ -126,6 +125,7 @@ def _elements(
     spec: PackSpec,
     source: Buffer,
     scale: Buffer | None,
+    output: FlatPlane,
     row: tuple[Expr, Expr, Expr],
     word: Expr,
     x: Expr,
@@ -144,14 +144,13 @@ def _elements(
         at = ((n * plane.channels + real) * plane.height + y) * plane.width + x
         value = cast(load(source, (at,), lanes), "float32")
         if scale is not None:
-            value = cast(to_codes(value / splat(scale[0], lanes), plane.fill), "uint32")
+            value = cast(to_codes(value / splat(scale[0], lanes), output), "uint32")
         else:
             value = cast(value, plane.dtype)
         if padded:
             element = "uint32" if plane.dtype == "uint8" else plane.dtype
-            value = T.Select(
-                splat(channel < plane.channels, lanes), value, constant(plane.fill, element, lanes)
-            )
+            filling = cast(output.filling(lanes), element)
+            value = T.Select(splat(channel < plane.channels, lanes), value, filling)
         elements.append(value)
     return elements
 
@@ -169,8 +168,8 @@ def _store_pixels(
 
 
 def pack(spec: PackSpec, target: Target, scale: float | None = None) -> dict[str, np.ndarray]:
-    """The parameter `scale`, needed for uint8 planes and only there."""
-    return {} if scale is None else {"scale": np.array([scale], np.float32)}
+    """The parameters `scale` and `codes`, needed for uint8 planes and only there."""
+    return {} if scale is None else {"scale": np.array([scale], np.float32), **pack_codes(spec.output)}
 
 
 def build(spec: PackSpec, target: Target, scale: float | None = None) -> Kernel:
@@ -181,4 +180,4 @@ def build(spec: PackSpec, target: Target, scale: float | None = None) -> Kernel:
         target: CPU level.
         scale: Quantisation scale of a uint8 plane.
     """
-    return Kernel(emit(spec, target), pack(spec, target, scale))
+    return Kernel(emit(representative(spec), target), pack(spec, target, scale))

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.errors import ModelError
+from vacc_deploy.lowering.kernels.codes import pack_codes, representative
 from vacc_deploy.lowering.kernels.isa.function import kernel_function
 from vacc_deploy.lowering.kernels.isa.vector import (
     Expr,
@@ -95,7 +96,7 @@ def crd_as_dcr(channels: int, factor: int) -> npt.NDArray[np.int64]:
 
 @cache
 def emit(spec: PixelShuffleSpec, target: Target) -> Any:
-    """``pixel_shuffle(input, output)``."""
+    """``pixel_shuffle(input, codes, output)``, without `codes` for floats."""
     r = spec.factor
     with kernel_function("pixel_shuffle") as function:
         source, output = declare(input=spec.input, output=spec.output)
@@ -179,7 +180,7 @@ def _origins(spec: PixelShuffleSpec, i: int, j: int, block: int) -> list[Origin]
 
 @cache
 def emit_space_to_depth(spec: SpaceToDepthSpec, target: Target) -> Any:
-    """``space_to_depth(input, output)``."""
+    """``space_to_depth(input, codes, output)``, without `codes` for floats."""
     r, deep, wide = spec.factor, spec.output, spec.input
     with kernel_function("space_to_depth") as function:
         source, output = declare(input=wide, output=deep)
@@ -212,7 +213,8 @@ def _gather_depth(spec: SpaceToDepthSpec, source: FlatPlane, output: FlatPlane, 
 
 
 def build(spec: PixelShuffleSpec | SpaceToDepthSpec, target: Target) -> Kernel:
-    """The kernel of a depth-to-space or space-to-depth; it has no parameters."""
+    """The kernel of a depth-to-space or space-to-depth."""
+    params = pack_codes(spec.input, spec.output)
     if isinstance(spec, SpaceToDepthSpec):
-        return Kernel(emit_space_to_depth(spec, target))
-    return Kernel(emit(spec, target))
+        return Kernel(emit_space_to_depth(representative(spec), target), params)
+    return Kernel(emit(representative(spec), target), params)

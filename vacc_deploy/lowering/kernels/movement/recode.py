@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels.codes import load_centred
+from vacc_deploy.lowering.kernels.codes import finish, load_centred, pack_codes, representative
 from vacc_deploy.lowering.kernels.elementwise import table
-from vacc_deploy.lowering.kernels.elementwise.binary import finish
 from vacc_deploy.lowering.kernels.elementwise.operand import operand_shape
 from vacc_deploy.lowering.kernels.isa.function import kernel_function
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, cast, load, splat, store
@@ -60,7 +59,7 @@ class RecodeSpec:
 
 @cache
 def emit(spec: RecodeSpec, target: Target) -> Any:
-    """``recode(input, scale (1,), output)``; without `scale` between planes of one kind.
+    """``recode(input, scale (1,), codes, output)``; without `scale` between planes of one kind.
 
     Codes become codes by a copy here; `build` uses a table where scales differ.
     """
@@ -74,7 +73,7 @@ def emit(spec: RecodeSpec, target: Target) -> Any:
 
             def body(offset: Expr, channel: int, lanes: int) -> None:
                 value = _convert(source, read + offset, scale, output, lanes)
-                store(output.buffer, (written + offset,), only_live(value, plane, row[1], channel))
+                store(output.buffer, (written + offset,), only_live(value, output, row[1], channel))
 
             vectors(plane.width * plane.block, plane.block, body)
     return function.get()
@@ -90,15 +89,16 @@ def _convert(source: FlatPlane, at: Expr, scale: Buffer | None, output: FlatPlan
     value = cast(load(source.buffer, (at,), lanes), "float32")
     if scale is not None:
         value = value / splat(scale[0], lanes)
-    return finish(value, output.plane)
+    return finish(value, output)
 
 
 def pack(
     spec: RecodeSpec, target: Target, input_scale: float | None = None, output_scale: float | None = None
 ) -> dict[str, npt.NDArray[Any]]:
-    """The parameter `scale` of a quantisation or dequantisation."""
+    """The parameters `scale`, of a quantisation or dequantisation, and `codes`."""
     scale = input_scale if spec.input.dtype == "uint8" else output_scale
-    return {"scale": np.array([scale], np.float32)} if spec.has_scale else {}
+    params = {"scale": np.array([scale], np.float32)} if spec.has_scale else {}
+    return {**params, **pack_codes(spec.input, spec.output)}
 
 
 def build(
@@ -125,4 +125,4 @@ def build(
             output_dtype=np.uint8,
         )
         return table.build(table.TableSpec(old, new), target, entries)
-    return Kernel(emit(spec, target), pack(spec, target, input_scale, output_scale))
+    return Kernel(emit(representative(spec), target), pack(spec, target, input_scale, output_scale))

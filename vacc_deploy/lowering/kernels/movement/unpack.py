@@ -15,12 +15,12 @@ from typing import Any, Literal
 import numpy as np
 from tvm.tirx.script import builder as T
 
+from vacc_deploy.lowering.kernels.codes import pack_codes, representative
 from vacc_deploy.lowering.kernels.isa.function import kernel_function, scratch
 from vacc_deploy.lowering.kernels.isa.vector import (
     Buffer,
     Expr,
     cast,
-    constant,
     load,
     reinterpret,
     splat,
@@ -70,7 +70,7 @@ class UnpackSpec:
 
 @cache
 def emit(spec: UnpackSpec, target: Target) -> Any:
-    """``unpack(plane, scale (1,), plain)``, without `scale` for float planes."""
+    """``unpack(plane, scale (1,), codes, plain)``, without the numbers of codes for float planes."""
     plane = spec.input
     with kernel_function("unpack") as function:
         source, scale, output = declare(
@@ -123,7 +123,7 @@ def _unpack_group(
 
                 def drain(p: Expr, word: Expr = word, position: int = position, at: Expr = at) -> None:
                     element = split_word(load(strip, (word, p), lanes), plane.dtype, position)
-                    store(output, (at + p,), _real(element, plane, scale, spec.dtype, lanes))
+                    store(output, (at + p,), _real(element, source, scale, spec.dtype, lanes))
 
                 if plane.channels % plane.block:
                     with T.If(channel < plane.channels), T.Then():
@@ -134,19 +134,19 @@ def _unpack_group(
     each_strip(plane.width, lanes, strip_of)
 
 
-def _real(element: Expr, plane: Plane, scale: Buffer | None, dtype: str, lanes: int) -> Expr:
+def _real(element: Expr, source: FlatPlane, scale: Buffer | None, dtype: str, lanes: int) -> Expr:
     """An element of a plane as the plain tensor stores it."""
-    if scale is None:
+    if scale is None or source.codes is None:
         return cast(cast(element, "float32"), dtype)
-    centred = cast(element, "int32") - constant(plane.fill, "int32", lanes)
+    centred = cast(element, "int32") - splat(source.codes.zero_point, lanes)
     return cast(cast(centred, "float32") * splat(scale[0], lanes), dtype)
 
 
 def pack(spec: UnpackSpec, target: Target, scale: float | None = None) -> dict[str, np.ndarray]:
-    """The parameter `scale`, needed for uint8 planes and only there."""
-    return {} if scale is None else {"scale": np.array([scale], np.float32)}
+    """The parameters `scale` and `codes`, needed for uint8 planes and only there."""
+    return {} if scale is None else {"scale": np.array([scale], np.float32), **pack_codes(spec.input)}
 
 
 def build(spec: UnpackSpec, target: Target, scale: float | None = None) -> Kernel:
     """The kernel that turns `spec.input` into a plain tensor; `scale` dequantises a uint8 plane."""
-    return Kernel(emit(spec, target), pack(spec, target, scale))
+    return Kernel(emit(representative(spec), target), pack(spec, target, scale))

@@ -17,8 +17,7 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels.codes import load_centred
-from vacc_deploy.lowering.kernels.elementwise.binary import finish
+from vacc_deploy.lowering.kernels.codes import finish, load_centred, pack_codes, representative
 from vacc_deploy.lowering.kernels.isa.function import kernel_function, read, register, write
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, cast, constant, let, load, splat, store
 from vacc_deploy.lowering.kernels.kernel import Kernel
@@ -75,7 +74,7 @@ class GlobalPoolSpec:
 
 @cache
 def emit(spec: GlobalPoolSpec, target: Target) -> Any:
-    """``global_pool(input, output)`` for a maximum, ``global_pool(input, weight (1,) float32, output)`` else.
+    """``global_pool(input, weight (1,) float32, codes, output)``, without `weight` for a maximum.
 
     The weight of codes is the multiplier s_x / (s_y · H·W), that of floats the divisor H·W.
     """
@@ -97,8 +96,8 @@ def emit(spec: GlobalPoolSpec, target: Target) -> Any:
             with T.serial(1, spec.strips) as strip:
                 value = load(partial, ((first + strip) * x.block,), x.block)
                 write(total, _join(spec, read(total, x.block), value), x.block)
-            result = _finish(spec, read(total, x.block), weight)
-            store(output.buffer, (output.at(*row),), only_live(result, y, row[1]))
+            result = _finish(spec, read(total, x.block), weight, output)
+            store(output.buffer, (output.at(*row),), only_live(result, output, row[1]))
     return function.get()
 
 
@@ -130,28 +129,29 @@ def _real(source: FlatPlane, at: Expr, lanes: int) -> Expr:
     return cast(load(source.buffer, (at,), lanes), "float32")
 
 
-def _finish(spec: GlobalPoolSpec, total: Expr, weight: Buffer | None) -> Expr:
+def _finish(spec: GlobalPoolSpec, total: Expr, weight: Buffer | None, output: FlatPlane) -> Expr:
     real = cast(total, "float32")
     if weight is not None:
         divisor = splat(weight[0], spec.input.block)
         real = real * divisor if spec.input.dtype == "uint8" else real / divisor
-    return finish(real, spec.output, spec.low, spec.high)
+    return finish(real, output, spec.low, spec.high)
 
 
 def pack(
     spec: GlobalPoolSpec, target: Target, input_scale: float | None = None, output_scale: float | None = None
 ) -> dict[str, npt.NDArray[Any]]:
-    """The parameter `weight` of an average."""
+    """The parameters `weight`, of an average, and `codes`."""
+    codes = pack_codes(spec.input, spec.output, low=spec.low, high=spec.high)
     if spec.kind == "max":
-        return {}
-    count = np.float32(spec.input.height * spec.input.width)
-    if input_scale is None or output_scale is None:
-        return {"weight": np.reshape(count, (1,))}
-    return {"weight": np.reshape(np.float32(input_scale) / (np.float32(output_scale) * count), (1,))}
+        return codes
+    weight = np.float32(spec.input.height * spec.input.width)
+    if input_scale is not None and output_scale is not None:
+        weight = np.float32(input_scale) / (np.float32(output_scale) * weight)
+    return {"weight": np.reshape(weight, (1,)), **codes}
 
 
 def build(
     spec: GlobalPoolSpec, target: Target, input_scale: float | None = None, output_scale: float | None = None
 ) -> Kernel:
     """The kernel of a global pooling; averages of codes need both scales."""
-    return Kernel(emit(spec, target), pack(spec, target, input_scale, output_scale))
+    return Kernel(emit(representative(spec), target), pack(spec, target, input_scale, output_scale))

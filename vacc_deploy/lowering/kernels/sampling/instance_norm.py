@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels.elementwise.binary import finish
+from vacc_deploy.lowering.kernels.codes import finish
 from vacc_deploy.lowering.kernels.elementwise.operand import constant_plane, operand_shape
 from vacc_deploy.lowering.kernels.isa.function import kernel_function, read, register, write
 from vacc_deploy.lowering.kernels.isa.vector import (
@@ -177,8 +177,8 @@ def _normalise(
             return values if lanes == LANES else take(values, range(lanes))
 
         x = cast(load(source.buffer, (start + offset,), lanes), "float32")
-        y = finish((x - first(mean)) * first(gain) + first(shift), plane, spec.low, spec.high)
-        store(output.buffer, (written + offset,), only_live(y, plane, block, channel))
+        y = finish((x - first(mean)) * first(gain) + first(shift), output, spec.low, spec.high)
+        store(output.buffer, (written + offset,), only_live(y, output, block, channel))
 
     vectors(plane.width * plane.block, plane.block, body)
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels.elementwise.binary import finish
+from vacc_deploy.lowering.kernels.codes import finish, pack_codes, representative
 from vacc_deploy.lowering.kernels.isa.function import kernel_function, read, register, write
 from vacc_deploy.lowering.kernels.isa.vector import Expr, cast, constant, let, load, splat, store
 from vacc_deploy.lowering.kernels.kernel import Kernel
@@ -82,7 +82,7 @@ def _taps(stride: int, pad: int, size: int, kernel: int, dilation: int, index: i
 
 @cache
 def emit(spec: PoolSpec, target: Target) -> Any:
-    """``pool(input, output)`` for a maximum, ``pool(input, weights (H, W) float32, output)`` for an average.
+    """``pool(input, weights (H, W) float32, codes, output)``, without `weights` for a maximum.
 
     The weights of codes are multipliers m, those of floats divisors n.
     """
@@ -102,7 +102,7 @@ def emit(spec: PoolSpec, target: Target) -> Any:
                 if averages:
                     weight = splat(weights[row[2] * plane.width + x], plane.block)
                     result = result * weight if plane.dtype == "uint8" else result / weight
-                store(output.buffer, (output.at(*row, x),), _finish(spec, result, row[1]))
+                store(output.buffer, (output.at(*row, x),), _finish(spec, result, output, row[1]))
 
             _each_column(spec, pixel)
     return function.get()
@@ -157,7 +157,8 @@ def _window(spec: PoolSpec, source: FlatPlane, row: Row, x: Expr, rows: Taps, co
     result = read(acc, lanes)
     if not quantized or spec.kind == "max":
         return result
-    taken = (rows[1] - rows[0]) * (columns[1] - columns[0]) * spec.input.fill
+    assert source.codes is not None
+    taken = (rows[1] - rows[0]) * (columns[1] - columns[0]) * source.codes.zero_point
     return cast(cast(result, "int32") - splat(taken, lanes), "float32")
 
 
@@ -170,12 +171,12 @@ def _accumulator(spec: PoolSpec) -> tuple[str, float]:
     return ("uint16" if 255 * spec.kernel[0] * spec.kernel[1] < 2**16 else "int32"), 0
 
 
-def _finish(spec: PoolSpec, result: Expr, block: Expr) -> Expr:
-    plane = spec.output
-    if spec.kind == "max" and plane.dtype == "uint8":
-        low, high = (constant(int(v), "uint8", plane.block) for v in (max(spec.low, 0), min(spec.high, 255)))
-        return only_live(T.min(T.max(result, low), high), plane, block)
-    return only_live(finish(result, plane, spec.low, spec.high), plane, block)
+def _finish(spec: PoolSpec, result: Expr, output: FlatPlane, block: Expr) -> Expr:
+    if spec.kind == "max" and output.codes is not None:
+        limits = (output.codes.low, output.codes.high)
+        low, high = (splat(cast(limit, "uint8"), output.plane.block) for limit in limits)
+        return only_live(T.min(T.max(result, low), high), output, block)
+    return only_live(finish(result, output, spec.low, spec.high), output, block)
 
 
 def pack(
@@ -187,9 +188,10 @@ def pack(
     input_scale: float | None = None,
     output_scale: float | None = None,
 ) -> dict[str, npt.NDArray[Any]]:
-    """The parameter `weights` of an average; see `build`."""
+    """The parameters `weights`, of an average, and `codes`; see `build`."""
+    codes = pack_codes(spec.input, spec.output, low=spec.low, high=spec.high)
     if spec.kind == "max":
-        return {}
+        return codes
     counts = average_counts(
         (spec.input.height, spec.input.width),
         spec.kernel,
@@ -199,8 +201,8 @@ def pack(
         ceil_mode=ceil_mode,
     ).astype(np.float32)
     if input_scale is None or output_scale is None:
-        return {"weights": counts}
-    return {"weights": np.float32(input_scale) / (np.float32(output_scale) * counts)}
+        return {"weights": counts, **codes}
+    return {"weights": np.float32(input_scale) / (np.float32(output_scale) * counts), **codes}
 
 
 def build(
@@ -230,4 +232,4 @@ def build(
         input_scale=input_scale,
         output_scale=output_scale,
     )
-    return Kernel(emit(spec, target), params)
+    return Kernel(emit(representative(spec), target), params)

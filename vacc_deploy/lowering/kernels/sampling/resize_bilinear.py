@@ -20,8 +20,7 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels.codes import load_centred
-from vacc_deploy.lowering.kernels.elementwise.binary import finish
+from vacc_deploy.lowering.kernels.codes import finish, load_centred, pack_codes, representative
 from vacc_deploy.lowering.kernels.isa.function import kernel_function, scratch
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, cast, let, load, splat, store
 from vacc_deploy.lowering.kernels.kernel import Kernel
@@ -81,10 +80,10 @@ class BilinearSpec:
 
 @cache
 def emit(spec: BilinearSpec, target: Target) -> Any:
-    """``resize(input, row_taps, row_weights, column_taps, column_weights, multiplier (1,), output)``.
+    """``resize(input, row_taps, row_weights, column_taps, column_weights, multiplier (1,), codes, output)``.
 
     Taps (H, 2) or (W, 2) are int32 indices; weights int32 for codes, float32 for floats; the float32
-    multiplier is there for codes only.
+    multiplier and `codes` are there for codes only.
     """
     x, y = spec.input, spec.output
     with kernel_function("resize") as function:
@@ -104,8 +103,8 @@ def emit(spec: BilinearSpec, target: Target) -> Any:
                 total = _blend(spec, blended, column, columns, column_weights)
                 if multiplier is not None:
                     total = cast(total, "float32") * splat(multiplier[0], y.block)
-                value = finish(total, y, spec.low, spec.high)
-                store(output.buffer, (output.at(*row, column),), only_live(value, y, row[1]))
+                value = finish(total, output, spec.low, spec.high)
+                store(output.buffer, (output.at(*row, column),), only_live(value, output, row[1]))
     return function.get()
 
 
@@ -145,7 +144,7 @@ def _blend(spec: BilinearSpec, blended: Buffer, column: Expr, columns: Buffer, w
 def pack(
     spec: BilinearSpec, target: Target, input_scale: float | None = None, output_scale: float | None = None
 ) -> dict[str, npt.NDArray[Any]]:
-    """Taps, weights and the multiplier of codes."""
+    """Taps, weights, and the numbers of codes."""
     params: dict[str, npt.NDArray[Any]] = {}
     axes = {
         "row": (spec.input.height, spec.output.height, spec.scales[0]),
@@ -164,11 +163,11 @@ def pack(
     if input_scale is not None and output_scale is not None:
         step = np.float32(input_scale) / np.float32(output_scale)
         params["multiplier"] = np.reshape(step * np.float32(2.0 ** (-2 * WEIGHT_BITS)), (1,))
-    return params
+    return {**params, **pack_codes(spec.input, spec.output, low=spec.low, high=spec.high)}
 
 
 def build(
     spec: BilinearSpec, target: Target, input_scale: float | None = None, output_scale: float | None = None
 ) -> Kernel:
     """The kernel of a bilinear resize; planes of codes need both scales."""
-    return Kernel(emit(spec, target), pack(spec, target, input_scale, output_scale))
+    return Kernel(emit(representative(spec), target), pack(spec, target, input_scale, output_scale))
