@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from vacc_deploy.lowering.graph import Operand, Value, as_plane
 from vacc_deploy.lowering.kernels.convolution import qconv2d, qconv2d_grouped, qconv_transpose2d
+from vacc_deploy.lowering.kernels.convolution.slopes import slopes_of
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.codes import stored_range
@@ -94,7 +95,9 @@ class IntegerConvStep:
             return qconv2d.Epilogue()
         low, high = self.clamp
         if self.table is not None:
-            return qconv2d.Epilogue(self.zero_point, low, high, table="shared", table_zero_point=output.fill)
+            lines = slopes_of(self.table, self.zero_point, output.fill) is not None
+            kind: Literal["slopes", "shared"] = "slopes" if lines else "shared"
+            return qconv2d.Epilogue(self.zero_point, low, high, table=kind, table_zero_point=output.fill)
         if self.addition is None:
             return qconv2d.Epilogue(self.zero_point, low, high, table_zero_point=self.zero_point)
         other = inputs[1]

@@ -2,6 +2,7 @@
 
     q = clamp(round_half_even(f32(acc) · m) + z, low, high)                 uint8 target
     q = table[q]                                                            where a table is fused
+    q = clamp(round_half_even(f32(q − z) · slope[q < z]) + z_t)             where that table is two lines
     y = clamp(round_half_even(f32((q − z)·a + (r − z_r)·b) · 2^-k) + z_y)   where a residual r is fused
     y = f16(f32(acc) · m)                                                   float16 target
 
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
+from vacc_deploy.lowering.kernels.convolution.slopes import slopes_of
 from vacc_deploy.lowering.kernels.isa.function import argument
 from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer, plane_argument
 from vacc_deploy.lowering.kernels.isa.requantize import CodeRange, requantize, to_codes, to_half
@@ -27,6 +29,8 @@ from vacc_deploy.lowering.kernels.isa.vector import (
     Expr,
     cast,
     concat,
+    constant,
+    let,
     literal,
     load,
     splat,
@@ -64,7 +68,8 @@ class Epilogue:
         zero_point: Code of 0 of the requantised result; the target's own unless a residual follows.
         low: Smallest code of the requantised result (the zero point where a ReLU is fused).
         high: Largest code.
-        table: ``shared`` maps every code through one 256-entry table, ``per_channel`` through its channel's.
+        table: ``shared`` maps every code through one 256-entry table, ``per_channel`` through its channel's;
+            ``slopes`` computes a shared one that `slopes.slopes_of` finds to be two lines.
         residual: Adds another plane afterwards. The table's output, if any, has `table_zero_point`.
         table_zero_point: Code of 0 after the table; equals `zero_point` without one.
     """
@@ -72,14 +77,15 @@ class Epilogue:
     zero_point: int = 0
     low: int = 0
     high: int = 255
-    table: Literal["none", "shared", "per_channel"] = "none"
+    table: Literal["none", "shared", "per_channel", "slopes"] = "none"
     table_zero_point: int = 0
     residual: Residual | None = None
 
     def keeps_zero(self, fill: int) -> bool:
         """Whether sums of 0 become `fill`, the target's code of 0; not if a table or a clamp changes it."""
         added = self.residual is None or self.residual.low <= fill <= self.residual.high
-        return self.table == "none" and self.low <= self.zero_point <= self.high and added
+        keeps = self.table in ("none", "slopes")
+        return keeps and self.low <= self.zero_point <= self.high and added
 
     def representative(self, fill: int) -> Epilogue:
         """The epilogue that stands for all that the same code computes; `fill` is the target's zero point."""
@@ -136,7 +142,7 @@ def pack_epilogue(
         target: The plane that is written.
         channels: Channels that the kernel computes, padding included.
         multiplier: float32 (C,), ``m_c``.
-        table: uint8 (256,) for ``shared``, (C, 256) for ``per_channel``.
+        table: uint8 (256,) for ``shared`` and ``slopes``, (C, 256) for ``per_channel``.
         residual: The factors of the fused addition, the convolution being its first operand.
     """
     params: dict[str, Array] = {"multiplier": np.zeros(channels, np.float32)}
@@ -146,14 +152,21 @@ def pack_epilogue(
     steps, added = epilogue, epilogue.residual
     limits = [steps.low - steps.zero_point, steps.high - steps.zero_point]
     zero_points = [steps.zero_point, steps.table_zero_point if steps.table != "none" else steps.zero_point]
+    if steps.table == "slopes":
+        limits += [-steps.table_zero_point, 255 - steps.table_zero_point]
     if added is not None:
         limits += [added.low - target.fill, added.high - target.fill]
         zero_points.append(added.source.fill)
     params["limits"] = np.array(limits, np.float32)
     params["zero_points"] = np.array([target.fill, *zero_points], np.int32)
-    if epilogue.table != "none":
-        if table is None:
-            raise ValueError("the epilogue has a table, but none was given")
+    if epilogue.table != "none" and table is None:
+        raise ValueError("the epilogue has a table, but none was given")
+    if epilogue.table == "slopes":
+        slopes = slopes_of(np.asarray(table), steps.zero_point, steps.table_zero_point)
+        if slopes is None:
+            raise ValueError("the epilogue's table is not two lines")
+        params["slopes"] = slopes
+    elif table is not None and epilogue.table != "none":
         rows = np.zeros((channels if epilogue.table == "per_channel" else 1, 256), np.uint8)
         rows[: table.reshape(-1, 256).shape[0]] = table.reshape(-1, 256)
         params["table"] = rows.reshape(-1)
@@ -183,10 +196,12 @@ class EpilogueWriter:
         self.table: Buffer = None
         if target.dtype == "float16":
             return
-        steps = 1 if residual is None else 2
-        self.limits = argument("limits", (2 * steps,), "float32")
-        self.zero_points = argument("zero_points", (2 + steps,), "int32")
-        if epilogue.table != "none":
+        clamps = 1 + (epilogue.table == "slopes") + (residual is not None)
+        self.limits = argument("limits", (2 * clamps,), "float32")
+        self.zero_points = argument("zero_points", (3 if residual is None else 4,), "int32")
+        if epilogue.table == "slopes":
+            self.slopes = argument("slopes", (2,), "float32")
+        elif epilogue.table != "none":
             rows = channels if epilogue.table == "per_channel" else 1
             self.table = argument("table", (rows * 256,), "uint8")
         if residual is not None:
@@ -234,8 +249,13 @@ class EpilogueWriter:
         """The final codes as int32 lanes, the first `count` of which lie next to each other in memory."""
         simd, lanes, steps = self.simd, self.simd.lanes, self.epilogue
         multiplier = load(self.multiplier, (vector * lanes,), lanes)
-        codes = requantize(simd, acc, multiplier, self._range(_SUMS, step=0))
-        if steps.table == "shared":
+        codes = requantize(simd, acc, multiplier, self._range(_SUMS, clamp=0))
+        if steps.table == "slopes":
+            signed = let(codes - self._zero_point(_SUMS))
+            above, below = (splat(self.slopes[side], lanes) for side in range(2))
+            slope = T.Select(signed < constant(0, "int32", lanes), below, above)
+            codes = requantize(simd, signed, slope, self._range(_AUGEND, clamp=1))
+        elif steps.table == "shared":
             codes = simd.lookup(self.table, codes)
         elif steps.table == "per_channel":
             rows = splat(vector * (lanes * 256), lanes) + literal([lane * 256 for lane in range(lanes)])
@@ -248,13 +268,14 @@ class EpilogueWriter:
             other = concat([other] * (lanes // count))
         ours = (codes - self._zero_point(_AUGEND)) * splat(self.factors[0], lanes)
         theirs = (cast(other, "int32") - self._zero_point(_RESIDUAL)) * splat(self.factors[1], lanes)
-        return requantize(simd, ours + theirs, splat(self.scale[0], lanes), self._range(_TARGET, step=1))
+        return requantize(simd, ours + theirs, splat(self.scale[0], lanes), self._range(_TARGET, clamp=-1))
 
     def _zero_point(self, which: int) -> Expr:
         return splat(self.zero_points[which], self.simd.lanes)
 
-    def _range(self, which: int, *, step: int) -> CodeRange:
-        lowest, highest = (splat(self.limits[2 * step + i], self.simd.lanes) for i in range(2))
+    def _range(self, which: int, *, clamp: int) -> CodeRange:
+        first = 2 * clamp % int(self.limits.shape[0])
+        lowest, highest = (splat(self.limits[first + i], self.simd.lanes) for i in range(2))
         return CodeRange(self._zero_point(which), lowest, highest)
 
 
