@@ -46,7 +46,7 @@ from vacc_deploy.lowering.kernels.convolution.qconv2d_winograd import (
     emit_winograd,
     pack_winograd,
 )
-from vacc_deploy.lowering.kernels.convolution.winograd_integer import SUM_LIMIT, scale_sums
+from vacc_deploy.lowering.kernels.convolution.winograd_integer import FORMS
 from vacc_deploy.lowering.kernels.isa.simd import simd_of
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.target import Isa, Target
@@ -71,9 +71,10 @@ def applies(
     if algorithm == "narrow":
         return choose_segments(simd_of(target), spec) is not None
     if algorithm == "winograd":
-        exact = largest_sum(weights, bias, spec.source.fill) < SUM_LIMIT
-        scales = bool(np.all((multiplier == 0) | (np.abs(multiplier) >= _SMALLEST_MULTIPLIER)))
-        return exact and scales and choose_chunk(simd_of(target), spec) is not None
+        if choose_chunk(simd_of(target), spec) is None:
+            return False
+        exact = largest_sum(weights, bias, spec.source.fill) < FORMS[spec.stride[0]].sum_limit
+        return exact and bool(np.all((multiplier == 0) | (np.abs(multiplier) >= _SMALLEST_MULTIPLIER)))
     return True
 
 
@@ -133,7 +134,7 @@ def pack(
             table = repeat_channels(table.reshape(-1, 256), simd.lanes)
     elif algorithm == "winograd":
         packed = pack_winograd(spec, simd, _existing(choose_chunk(simd, spec)), weights)
-        folded, multiplier = scale_sums(folded, multiplier)
+        folded, multiplier = FORMS[spec.stride[0]].scale_sums(folded, multiplier)
     else:
         packed = pack_direct(spec, simd, choose_tile(simd, spec.target.width, vectors), weights)
     numbers = pack_epilogue(spec.epilogue, spec.target, channels, multiplier, table, residual)

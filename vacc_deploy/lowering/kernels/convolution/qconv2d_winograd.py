@@ -1,8 +1,9 @@
-"""int8 Winograd convolution: a quarter of the multiplications of the direct one, the same bytes.
+"""int8 Winograd convolution: fewer multiplications than the direct one, the same bytes.
 
 What is computed, and why it is exact, stands in `winograd_integer`. This file walks the picture: its 4×4
-output tiles are taken in chunks through three phases, input transform, 36 small matrix products and output
-transform. Tiles that would cross the right or bottom border overlap their neighbours instead.
+output tiles are taken in chunks through three stages, input transform, a small matrix product for each
+position of the transformed tile, and output transform. Tiles that would cross the right or bottom border
+overlap their neighbours instead.
 """
 
 from __future__ import annotations
@@ -21,14 +22,7 @@ from vacc_deploy.lowering.kernels.convolution.epilogue import (
     residual_argument,
 )
 from vacc_deploy.lowering.kernels.convolution.qconv2d_spec import QConv2dSpec, pad_channels
-from vacc_deploy.lowering.kernels.convolution.winograd_integer import (
-    SIDE,
-    STEP,
-    divide,
-    transform_input,
-    transform_output,
-    transform_weights,
-)
+from vacc_deploy.lowering.kernels.convolution.winograd_integer import FORMS, STEP, Form
 from vacc_deploy.lowering.kernels.isa.function import (
     argument,
     kernel_function,
@@ -58,14 +52,14 @@ from vacc_deploy.lowering.target import Target
 Array: TypeAlias = npt.NDArray[Any]
 
 _HEAVY_WEIGHTS = 2 * 1024 * 1024  # bytes; beyond, threads share out output channels instead of tiles
-# Transformed weights are 8 times larger. (bytes, tiles): from so many bytes on they come from beyond the
-# caches in every inference, which pays only for a picture of at least so many tiles.
-_PAYS_FROM = ((_HEAVY_WEIGHTS, 64), (512 * 1024, 32), (0, 4))
+# (bytes, tiles), by stride. Transformed weights are 8 times larger, 22 times for steps of 2: from so many
+# bytes on they come from beyond the caches in every inference, which pays only for at least so many tiles.
+_PAYS_FROM = {1: ((_HEAVY_WEIGHTS, 64), (1 << 19, 32), (0, 4)), 2: ((1 << 24, 64), (1 << 19, 16), (0, 4))}
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """How many tiles go through the three phases together, and the register tile of their products.
+    """How many tiles go through the three stages together, and the register tile of their products.
 
     Attributes:
         tiles: Winograd tiles of one pass; their transforms should stay in the second-level cache.
@@ -84,14 +78,16 @@ class Chunk:
 def choose_chunk(simd: Simd, spec: QConv2dSpec) -> Chunk | None:
     """Blocking for this geometry, or None where the algorithm does not apply or does not pay."""
     out = spec.target
-    if (spec.kernel, spec.stride, spec.dilation) != ((3, 3), (1, 1), (1, 1)):
+    if (spec.kernel, spec.dilation) != ((3, 3), (1, 1)) or spec.stride not in ((1, 1), (2, 2)):
         return None
+    if spec.stride == (2, 2) and simd.weight_dtype == "int8":
+        return None  # 8-bit products are twice as dense as the 16-bit ones here, which eats the gain of 16/9
     if spec.source.block < 2 * simd.lanes or out.channels < simd.lanes:
         return None
     tiles = -(-out.height // STEP) * -(-out.width // STEP)
     total = _vectors(simd, spec)
-    weight_bytes = SIDE**2 * _depth(simd, spec) * total * simd.lanes * 2
-    fewest = next(fewest for size, fewest in _PAYS_FROM if weight_bytes >= size)
+    weight_bytes = _form(spec).side ** 2 * _depth(simd, spec) * total * simd.lanes * 2
+    fewest = next(fewest for size, fewest in _PAYS_FROM[spec.stride[0]] if weight_bytes >= size)
     if min(out.height, out.width) < STEP or tiles < fewest:
         return None
     choices = ((4, 4), (3, 4), (5, 4), (2, 8), (1, 16)) if simd.registers == 32 else ((2, 4), (4, 2), (1, 4))
@@ -99,7 +95,7 @@ def choose_chunk(simd: Simd, spec: QConv2dSpec) -> Chunk | None:
     rows = min(rows, tiles)
     heavy = weight_bytes >= _HEAVY_WEIGHTS
     # As many tiles as share one pass over the weights, but several chunks for the threads to divide.
-    most = 64 if heavy else min(32, max(8, tiles // 4))
+    most = 64 if heavy else min(32 if _form(spec).stride == 1 else 16, max(8, tiles // 4))
     sizes = [size for size in range(rows, most + 1, rows) if size <= tiles and 2 * size >= min(most, tiles)]
     best = min(sizes or [rows], key=lambda size: (-(-tiles // size) * size, -size))
     return Chunk(best, rows, vectors, heavy)
@@ -107,12 +103,16 @@ def choose_chunk(simd: Simd, spec: QConv2dSpec) -> Chunk | None:
 
 def pack_winograd(spec: QConv2dSpec, simd: Simd, chunk: Chunk, weights: Array) -> Array:
     """Transformed weights, int16: (group, position, 2 input channels, vector of the group · lanes · 2)."""
-    vectors, depth = _vectors(simd, spec), _depth(simd, spec)
-    padded = pad_channels(pad_channels(weights, 0, vectors * simd.lanes), 1, depth)
-    shape = (SIDE**2, depth // 2, 2, vectors // chunk.vectors, chunk.vectors, simd.lanes)
-    split = transform_weights(padded).reshape(shape)
+    form, vectors, depth = _form(spec), _vectors(simd, spec), _depth(simd, spec)
+    padded = pad_channels(pad_channels(weights, 0, vectors * simd.lanes), 1, depth // len(form.phases))
+    shape = (form.side**2, depth // 2, 2, vectors // chunk.vectors, chunk.vectors, simd.lanes)
+    split = form.transform_weights(padded).reshape(shape)
     ordered = split.transpose(3, 0, 1, 4, 5, 2)  # group, position, pair of channels, vector, lane, 2
-    return np.ascontiguousarray(ordered).reshape(vectors // chunk.vectors, SIDE**2, depth // 2, -1)
+    return np.ascontiguousarray(ordered).reshape(vectors // chunk.vectors, form.side**2, depth // 2, -1)
+
+
+def _form(spec: QConv2dSpec) -> Form:
+    return FORMS[spec.stride[0]]
 
 
 def _vectors(simd: Simd, spec: QConv2dSpec) -> int:
@@ -120,16 +120,18 @@ def _vectors(simd: Simd, spec: QConv2dSpec) -> int:
 
 
 def _depth(simd: Simd, spec: QConv2dSpec) -> int:
-    """Input channels, rounded up to whole int16 vectors."""
-    return -(-spec.source.channels // (2 * simd.lanes)) * 2 * simd.lanes
+    """Terms of a product: input channels, rounded up to whole int16 vectors, of every phase."""
+    return -(-spec.source.channels // (2 * simd.lanes)) * 2 * simd.lanes * len(_form(spec).phases)
 
 
 class _Winograd:
-    """The arguments of one kernel and its three phases."""
+    """The arguments of one kernel and its three stages."""
 
     def __init__(self, spec: QConv2dSpec, simd: Simd, chunk: Chunk) -> None:
-        self.spec, self.simd, self.chunk = spec, simd, chunk
+        self.spec, self.simd, self.chunk, self.form = spec, simd, chunk, _form(spec)
+        self.positions = self.form.side**2
         self.vectors, self.depth = _vectors(simd, spec), _depth(simd, spec)
+        self.per_phase = self.depth // len(self.form.phases)
         self.columns = -(-spec.target.width // STEP)  # tiles of a row
         self.tiles = self.columns * -(-spec.target.height // STEP)
         self.chunks = -(-self.tiles // chunk.tiles)
@@ -139,7 +141,8 @@ class _Winograd:
         self.product_row = chunk.tiles * chunk.vectors * simd.lanes + 16
         self.source = plane_argument("source", spec.source)
         residual = residual_argument(spec.epilogue)
-        shape = (self.vectors // chunk.vectors, SIDE**2, self.depth // 2, chunk.vectors * 2 * simd.lanes)
+        groups, row = self.vectors // chunk.vectors, chunk.vectors * 2 * simd.lanes
+        shape = (groups, self.positions, self.depth // 2, row)
         self.weights: Buffer = argument("weights", shape, "int16")
         self.bias: Buffer = argument("bias", (self.vectors * simd.lanes,), "int32")
         self.epilogue = EpilogueWriter(simd, spec.epilogue, spec.target, self.vectors * simd.lanes, residual)
@@ -156,57 +159,79 @@ class _Winograd:
         )
 
     def transform_inputs(self, n: Expr, first: Expr, moved: Buffer, base: Expr) -> None:
-        """Phase 1: ``Bᵀ d B`` of every tile of the chunk to `base` of `moved`: position, tile, channel."""
+        """Stage 1: ``Bᵀ d B`` of a chunk's tiles to `base` of `moved`: position, tile, phase, channel."""
         lanes, block = 2 * self.simd.lanes, self.spec.source.block
         with T.serial(0, self.chunk.tiles) as t:
             corner_y, corner_x = self.corner(first + t)
             y, x = let(self.spec.source_row(corner_y, 0)), let(self.spec.source_column(corner_x, 0))
-            with T.serial(0, self.depth // lanes) as c:
+            with T.serial(0, self.per_phase // lanes) as c:
                 where = (T.floordiv(c * lanes, block), T.floormod(c * lanes, block))
+                for index, phase in enumerate(self.form.phases):
+                    tile = self._phase_of_tile((n, where[0], y, x, where[1]), phase)
+                    place = base + t * self.depth + index * self.per_phase + c * lanes
+                    for position, value in enumerate(tile):
+                        store(moved, (place + position * self.moved_row,), value)
 
-                def pixel(i: int, j: int) -> Expr:
-                    codes = self.source.load(n, where[0], y + i, x + j, where[1], lanes=lanes)
-                    return let(cast(codes, "int16"))
+    def _phase_of_tile(self, corner: tuple[Expr, ...], phase: tuple[int, int]) -> list[Expr]:
+        """One phase of an input tile, transformed; `corner` is its first pixel's place in the source."""
+        n, block, y, x, channel = corner
+        form, lanes = self.form, 2 * self.simd.lanes
+        sides = range(form.side)
 
-                columns = [transform_input([pixel(i, j) for i in range(SIDE)]) for j in range(SIDE)]
-                for i in range(SIDE):
-                    for j, value in enumerate(transform_input([column[i] for column in columns])):
-                        position = base + (i * SIDE + j) * self.moved_row
-                        store(moved, (position + t * self.depth + c * lanes,), value)
+        def pixel(i: int, j: int) -> Expr:
+            row, column = i * form.stride + phase[0], j * form.stride + phase[1]
+            if max(row, column) > (STEP - 1) * form.stride + 2:  # beyond every window: multiplied by 0
+                return constant(0, "int16", lanes)
+            codes = self.source.load(n, block, y + row, x + column, channel, lanes=lanes)
+            return let(cast(codes, "int16"))
+
+        columns = [form.transform_input([pixel(i, j) for i in sides]) for j in sides]
+        rows = [form.transform_input([column[i] for column in columns]) for i in sides]
+        return [value for row in rows for value in row]
 
     def multiply(self, group: Expr, moved: Buffer, base: Expr, products: Buffer) -> None:
-        """Phase 2: for each of the 36 positions, tiles × depth times depth × channels of the group."""
-        simd, lanes, vectors = self.simd, self.simd.lanes, self.chunk.vectors
-        rows = range(self.chunk.rows)
-        with T.serial(0, SIDE**2) as position, T.serial(0, self.chunk.tiles // self.chunk.rows) as block:
+        """Stage 2: for each position, tiles × depth times depth × channels of the group."""
+        lanes, vectors = self.simd.lanes, self.chunk.vectors
+        rows, blocks = range(self.chunk.rows), self.chunk.tiles // self.chunk.rows
+        with T.serial(0, self.positions) as position, T.serial(0, blocks) as block:
             t = block * self.chunk.rows
             sums = [[register("int32", lanes) for _ in range(vectors)] for _ in rows]
             for p in rows:
                 for v in range(vectors):
                     write(sums[p][v], constant(0, "int32", lanes), lanes)
-            unroll = 4
-            with T.serial(0, self.depth // 2 // unroll) as outer:
-                for inner in range(unroll):
-                    k = outer * unroll + inner
-                    weights = [
-                        let(load(self.weights, (group, position, k, v * 2 * lanes), 2 * lanes))
-                        for v in range(vectors)
-                    ]
-                    for p in rows:
-                        place = base + position * self.moved_row + (t + p) * self.depth + 2 * k
-                        pair = load(moved, (place,), 2)
-                        spread = splat(reinterpret(pair, "int32"), lanes)
-                        pair = let(reinterpret(spread, f"int16x{2 * lanes}"))
-                        for v in range(vectors):
-                            write(sums[p][v], simd.dot2(read(sums[p][v], lanes), pair, weights[v]), lanes)
+            places = [base + position * self.moved_row + (t + p) * self.depth for p in rows]
+            for phase in range(len(self.form.phases)):
+                with T.If(self.form.contributes(phase, position)), T.Then():
+                    self._add_products(sums, (group, position, phase), moved, places)
             for p in rows:
                 for v in range(vectors):
                     place = position * self.product_row + ((t + p) * vectors + v) * lanes
                     store(products, (place,), read(sums[p][v], lanes))
 
+    def _add_products(
+        self, sums: list[list[Buffer]], place: tuple[Expr, Expr, int], moved: Buffer, rows: list[Expr]
+    ) -> None:
+        """Adds one phase's products of a few tiles, whose transformed inputs start at `rows`."""
+        group, position, phase = place
+        lanes, pairs, unroll = self.simd.lanes, self.per_phase // 2, 4
+        with T.serial(0, pairs // unroll) as outer:
+            for inner in range(unroll):
+                k = phase * pairs + outer * unroll + inner
+                weights = [
+                    let(load(self.weights, (group, position, k, v * 2 * lanes), 2 * lanes))
+                    for v in range(self.chunk.vectors)
+                ]
+                for row, accumulators in zip(rows, sums, strict=True):
+                    pair = load(moved, (row + 2 * k,), 2)
+                    spread = splat(reinterpret(pair, "int32"), lanes)
+                    pair = let(reinterpret(spread, f"int16x{2 * lanes}"))
+                    for acc, taps in zip(accumulators, weights, strict=True):
+                        write(acc, self.simd.dot2(read(acc, lanes), pair, taps), lanes)
+
     def transform_outputs(self, n: Expr, first: Expr, group: Expr, products: Buffer) -> None:
-        """Phase 3: ``Aᵀ M A``, the exact division, and the epilogue."""
-        lanes, vectors = self.simd.lanes, self.chunk.vectors
+        """Stage 3: ``Aᵀ M A``, the exact division, and the epilogue."""
+        lanes, vectors, form = self.simd.lanes, self.chunk.vectors, self.form
+        sides = range(form.side)
         with T.serial(0, self.chunk.tiles) as t:
             corner_y, corner_x = self.corner(first + t)
             y, x = let(corner_y), let(corner_x)
@@ -215,21 +240,21 @@ class _Winograd:
                 bias = let(load(self.bias, (vector * lanes,), lanes))
 
                 def product(i: int, j: int) -> Expr:
-                    position = (i * SIDE + j) * self.product_row
+                    position = (i * form.side + j) * self.product_row
                     return let(load(products, (position + (t * vectors + v) * lanes,), lanes))
 
-                columns = [transform_output([product(i, j) for i in range(SIDE)]) for j in range(SIDE)]
+                columns = [form.transform_output([product(i, j) for i in sides]) for j in sides]
                 for i in range(STEP):
-                    for j, value in enumerate(transform_output([column[i] for column in columns])):
-                        self.epilogue.store(self.target, divide(value, bias), vector, n, y + i, x + j)
+                    for j, value in enumerate(form.transform_output([column[i] for column in columns])):
+                        self.epilogue.store(self.target, form.divide(value, bias), vector, n, y + i, x + j)
 
     def chunk_tasks(self) -> None:
-        """One task per chunk: all phases, one channel group after the other, in the thread's own cache."""
+        """One task per chunk: all stages, one channel group after the other, in the thread's own cache."""
         chunk, chunks = self.chunk, self.chunks
         with T.parallel(0, self.spec.target.batch * chunks) as i:
             n, first = T.floordiv(i, chunks), self.first_tile(T.floormod(i, chunks))
-            moved = scratch((SIDE**2 * self.moved_row,), "int16")
-            products = scratch((SIDE**2 * self.product_row,), "int32")
+            moved = scratch((self.positions * self.moved_row,), "int16")
+            products = scratch((self.positions * self.product_row,), "int32")
             self.transform_inputs(n, first, moved, 0)
             with T.serial(0, self.vectors // chunk.vectors) as group:
                 self.multiply(group, moved, 0, products)
@@ -238,14 +263,14 @@ class _Winograd:
     def channel_tasks(self) -> None:
         """Transforms all tiles into shared memory, then one task per channel group and chunk."""
         chunks, batch, groups = self.chunks, self.spec.target.batch, self.vectors // self.chunk.vectors
-        size = SIDE**2 * self.moved_row
+        size = self.positions * self.moved_row
         moved = scratch((batch * chunks * size,), "int16", shared=True)
         with T.parallel(0, batch * chunks) as i:
             first = self.first_tile(T.floormod(i, chunks))
             self.transform_inputs(T.floordiv(i, chunks), first, moved, i * size)
         with T.parallel(0, groups * batch * chunks) as i:
             group, place = T.floordiv(i, batch * chunks), T.floormod(i, batch * chunks)
-            products = scratch((SIDE**2 * self.product_row,), "int32")
+            products = scratch((self.positions * self.product_row,), "int32")
             self.multiply(group, moved, place * size, products)
             first = self.first_tile(T.floormod(place, chunks))
             self.transform_outputs(T.floordiv(place, chunks), first, group, products)

@@ -1,91 +1,191 @@
-"""The arithmetic of an exact integer Winograd convolution, F(4×4, 3×3).
+"""The arithmetic of exact integer Winograd convolutions with 3×3 filters, in steps of 1 or 2 pixels.
 
 After Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), a 4×4 output tile is
 
-    Y = Aᵀ [Σ_c (G g Gᵀ) ⊙ (Bᵀ d B)] A          d: 6×6 input tile, g: 3×3 weights
+    Y = Aᵀ [Σ_c (G g Gᵀ) ⊙ (Bᵀ d B)] A          d: input tile, g: weights
 
-Usually this is approximate, because G has fractions. Here everything stays integer:
+Usually this is approximate, because G has fractions. Here everything stays integer: G is multiplied by what
+its fractions need, and sums may wrap around on the way (the arithmetic is a ring's). Nine has an inverse
+modulo 2^32; what is left of the factor after division by it is a power of two, which goes into the multiplier
+and only changes the exponent there.
+
+`Dense`, F(4×4, 3×3), steps of 1: 36 products where 144 are needed.
 
 * ``Bᵀ d B`` of uint8 codes lies within ±100·255, so int16 holds it.
 * G is multiplied by 24, its last row by 12 only, so that ``|G g Gᵀ| ≤ 144·128`` fits int16 too; the last row
   and column of the products are doubled in the inverse instead.
-* The result is then ``576 · acc`` modulo 2^32: sums may wrap around on the way, the arithmetic is a ring's.
-* 576 = 9 · 64, and 9 has an inverse modulo 2^32: one multiplication leaves ``64 · acc``, exact as long as
-  ``|acc| < 2^25``, which is checked against the layer's real weights. The 64 goes into the multiplier,
-  where it only changes the exponent.
+* Sums arrive as ``576 · acc``, and leave as ``64 · acc``.
+
+`Strided`, steps of 2: even and odd rows and columns of the input are four pictures (*phases*), over which
+taps 0 and 2 of the filter, or tap 1 alone, slide in steps of 1. Each is an F(4×4, 2×2), and their products
+add up before they are transformed back: 81 where 144 are needed, since one tap alone takes 4 points of 5.
+
+* ``Bᵀ d B`` lies within ±36·255 and ``G g Gᵀ``, with G times 6, within ±36·128.
+* Sums arrive as ``36 · acc``, and leave as ``4 · acc``.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from tvm import tirx
+from tvm.tirx.script import builder as T
 
 from vacc_deploy.lowering.kernels.isa.vector import Expr, constant, element_of, lanes_of, let, wrapping
 
 Array: TypeAlias = npt.NDArray[Any]
 
-SUM_LIMIT = 2**25
-"""Sums must stay below this: 64 times them are int32."""
-SIDE = 6
-"""Side of a transformed tile."""
 STEP = 4
 """Side of an output tile."""
 _INVERSE_OF_9 = 954437177  # 9 · this = 1 modulo 2^32
-_WEIGHT_TRANSFORM = np.array(  # 24·G, the last row halved
-    [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 12]], np.int32
-)
 
 
-def transform_weights(weights: Array) -> Array:
-    """``G g Gᵀ`` of int8 weights (C_out, C_in, 3, 3), scaled to integers: int16 (6, 6, C_in, C_out)."""
-    scaled, g = weights.astype(np.int32), _WEIGHT_TRANSFORM
-    moved: Array = np.einsum("iy,ocyx,jx->ijco", g, scaled, g, optimize=True).astype(np.int16)
-    return moved
+class Form(ABC):
+    """One of the algorithms.
+
+    Attributes:
+        stride: Step of the convolution, both ways.
+        side: Side of a transformed tile.
+        phases: (row, column) of the first pixel of every picture that the input consists of.
+        factor: What sums are multiplied by when they leave.
+    """
+
+    stride: int
+    side: int
+    phases: tuple[tuple[int, int], ...]
+    factor: int
+    _weight_transform: Array  # G, scaled to integers
+
+    @property
+    def sum_limit(self) -> int:
+        """Sums must stay below this: `factor` times them are int32."""
+        return 2**31 // self.factor
+
+    def transform_weights(self, weights: Array) -> Array:
+        """``G g Gᵀ`` of int8 (C_out, C_in, 3, 3): int16 (side, side, phases · C_in, C_out)."""
+        g = self._weight_transform
+        moved = [
+            np.einsum("iy,ocyx,jx->ijco", g, self._taps(weights, *phase).astype(np.int32), g, optimize=True)
+            for phase in self.phases
+        ]
+        return np.concatenate(moved, axis=2).astype(np.int16)
+
+    def scale_sums(self, bias: Array, multiplier: Array) -> tuple[Array, Array]:
+        """Bias and multiplier for sums that leave `factor` times too large."""
+        scaled = (bias.astype(np.int64) * self.factor & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+        return scaled, (multiplier / np.float32(self.factor)).astype(np.float32)
+
+    def contributes(self, phase: int, position: Expr) -> Expr:
+        """Whether products of the `phase`-th phase can differ from 0 at a position of a transformed tile."""
+        return tirx.const(True, "bool")
+
+    @abstractmethod
+    def _taps(self, weights: Array, row: int, column: int) -> Array:
+        """The filters that slide over a phase."""
+
+    @abstractmethod
+    def transform_input(self, d: Sequence[Expr]) -> list[Expr]:
+        """``Bᵀ d`` of `side` int16 vectors."""
+
+    @abstractmethod
+    def transform_output(self, m: Sequence[Expr]) -> list[Expr]:
+        """``Aᵀ m`` of `side` int32 vectors modulo 2^32."""
+
+    @staticmethod
+    def divide(value: Expr, bias: Expr) -> Expr:
+        """``factor · (acc + b)`` from ``9 · factor · acc`` and ``factor · b``."""
+        inverse = constant(_INVERSE_OF_9, "int32", lanes_of(value))
+        return wrapping("add", wrapping("mul", value, inverse), bias)
 
 
-def scale_sums(bias: Array, multiplier: Array) -> tuple[Array, Array]:
-    """Bias and multiplier for sums that arrive 64 times too large."""
-    scaled = (bias.astype(np.int64) * 64 & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
-    return scaled, (multiplier / np.float32(64)).astype(np.float32)
+class Dense(Form):
+    """Steps of 1: points 0, 1, −1, 2, −2, ∞."""
+
+    stride, side, factor = 1, 6, 64
+    phases = ((0, 0),)
+    _weight_transform = np.array(  # 24·G, the last row halved
+        [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 12]], np.int32
+    )
+
+    def _taps(self, weights: Array, row: int, column: int) -> Array:
+        return weights
+
+    def transform_input(self, d: Sequence[Expr]) -> list[Expr]:  # noqa: D102
+        even, odd = let(d[4] - d[2]), let(d[3] - d[1])
+        a, b = let(d[4] - _shifted(d[2], 2)), let(d[3] - _shifted(d[1], 2))
+        return [
+            let(_shifted(d[0] - d[2], 2) + even),
+            let(a + b),
+            let(a - b),
+            let(even + _shifted(odd, 1)),
+            let(even - _shifted(odd, 1)),
+            let((d[5] - d[3]) - _shifted(odd, 2)),
+        ]
+
+    def transform_output(self, m: Sequence[Expr]) -> list[Expr]:  # noqa: D102
+        sum12, difference12 = _add(m[1], m[2]), _subtract(m[1], m[2])
+        sum34, difference34 = _add(m[3], m[4]), _subtract(m[3], m[4])
+        return [
+            _add(_add(m[0], sum12), sum34),
+            _add(difference12, _shifted(difference34, 1)),
+            _add(sum12, _shifted(sum34, 2)),
+            _add(_add(difference12, _shifted(difference34, 3)), _shifted(m[5], 1)),
+        ]
 
 
-def transform_input(d: Sequence[Expr]) -> list[Expr]:
-    """``Bᵀ d`` of 6 int16 vectors."""
-    even, odd = let(d[4] - d[2]), let(d[3] - d[1])
-    a, b = let(d[4] - _shifted(d[2], 2)), let(d[3] - _shifted(d[1], 2))
-    return [
-        let(_shifted(d[0] - d[2], 2) + even),
-        let(a + b),
-        let(a - b),
-        let(even + _shifted(odd, 1)),
-        let(even - _shifted(odd, 1)),
-        let((d[5] - d[3]) - _shifted(odd, 2)),
-    ]
+class Strided(Form):
+    """Steps of 2: points 0, 1, −1, 2, ∞, of which odd phases need no ∞."""
+
+    stride, side, factor = 2, 5, 4
+    phases = ((0, 0), (0, 1), (1, 0), (1, 1))
+    _weight_transform = np.array([[3, 0], [-3, -3], [-1, 1], [1, 2], [0, 6]], np.int32)  # 6·G
+
+    def contributes(self, phase: int, position: Expr) -> Expr:
+        """See `Form.contributes`: at ∞, which comes last, a single tap gives 0."""
+        last, (row, column) = self.side - 1, self.phases[phase]
+        i, j = T.floordiv(position, self.side), T.floormod(position, self.side)
+        return T.And(i + row <= last, j + column <= last)
+
+    def _taps(self, weights: Array, row: int, column: int) -> Array:
+        part = weights[:, :, row::2, column::2]
+        taps = np.zeros((*weights.shape[:2], 2, 2), weights.dtype)
+        taps[:, :, : part.shape[2], : part.shape[3]] = part
+        return taps
+
+    def transform_input(self, d: Sequence[Expr]) -> list[Expr]:  # noqa: D102
+        outer, inner = let(d[3] - d[1]), let(d[3] - d[2])
+        return [
+            let(_shifted(d[0] - d[2], 1) + outer),
+            let(inner - _shifted(d[1], 1)),
+            let(inner + _shifted(d[1] - d[2], 1)),
+            outer,
+            let((d[4] - d[2]) - _shifted(outer, 1)),
+        ]
+
+    def transform_output(self, m: Sequence[Expr]) -> list[Expr]:  # noqa: D102
+        total, difference = _add(m[1], m[2]), _subtract(m[1], m[2])
+        return [
+            _add(_add(m[0], total), m[3]),
+            _add(difference, _shifted(m[3], 1)),
+            _add(total, _shifted(m[3], 2)),
+            _add(_add(difference, _shifted(m[3], 3)), m[4]),
+        ]
 
 
-def transform_output(m: Sequence[Expr]) -> list[Expr]:
-    """``Aᵀ m`` of 6 int32 vectors modulo 2^32, the last of which counts twice."""
-    sum12, difference12 = _add(m[1], m[2]), let(wrapping("sub", m[1], m[2]))
-    sum34, difference34 = _add(m[3], m[4]), let(wrapping("sub", m[3], m[4]))
-    return [
-        _add(_add(m[0], sum12), sum34),
-        _add(difference12, _shifted(difference34, 1)),
-        _add(sum12, _shifted(sum34, 2)),
-        _add(_add(difference12, _shifted(difference34, 3)), _shifted(m[5], 1)),
-    ]
-
-
-def divide(value: Expr, bias: Expr) -> Expr:
-    """``64 · (acc + b)`` from ``576 · acc`` and ``64 · b``."""
-    inverse = constant(_INVERSE_OF_9, "int32", lanes_of(value))
-    return wrapping("add", wrapping("mul", value, inverse), bias)
+FORMS: dict[int, Form] = {form.stride: form for form in (Dense(), Strided())}
+"""By stride."""
 
 
 def _add(a: Expr, b: Expr) -> Expr:
     return let(wrapping("add", a, b))
+
+
+def _subtract(a: Expr, b: Expr) -> Expr:
+    return let(wrapping("sub", a, b))
 
 
 def _shifted(value: Expr, bits: int) -> Expr:
