@@ -13,8 +13,10 @@ from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.convolution import qconv2d_grouped
 from vacc_deploy.lowering.kernels.convolution.direct import block_diagonal, merged_groups
 from vacc_deploy.lowering.kernels.convolution.epilogue import Epilogue
+from vacc_deploy.lowering.kernels.convolution.products import CodeProducts
 from vacc_deploy.lowering.kernels.convolution.qconv2d_grouped import QGroupedConv2dSpec
 from vacc_deploy.lowering.kernels.convolution.qconv2d_spec import QConv2dSpec
+from vacc_deploy.lowering.kernels.isa.simd import Avx512Vnni
 from vacc_deploy.lowering.plane import Halo, Plane
 from vacc_deploy.lowering.target import TARGETS
 from vacc_deploy.runtime.reference.conv2d import accumulate, output_size
@@ -129,10 +131,12 @@ def test_a_table_per_channel() -> None:
 
 
 def test_groups_merge_until_they_fill_vectors() -> None:
-    x = Plane(1, 64, 4, 4, "uint8")
-    assert merged_groups(16, 4, 4, x, lanes=16, depth=4) == 4
-    assert merged_groups(2, 32, 32, x, lanes=16, depth=4) == 2
-    assert merged_groups(3, 5, 5, Plane(1, 15, 4, 4, "uint8"), lanes=16, depth=4) == 1
+    products = CodeProducts(Avx512Vnni())
+    assert (products.registers.lanes, products.depth) == (16, 4)
+    wide, odd = Plane(1, 64, 4, 4, "uint8"), Plane(1, 15, 4, 4, "uint8")
+    assert merged_groups(16, wide, wide, products) == 4
+    assert merged_groups(2, wide, wide, products) == 2
+    assert merged_groups(3, odd, odd, products) == 1
 
 
 def test_merged_weights_are_block_diagonal() -> None:

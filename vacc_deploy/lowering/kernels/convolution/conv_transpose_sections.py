@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.convolution.section import Section
 from vacc_deploy.lowering.plane import Halo, Plane
 
@@ -116,6 +117,19 @@ def transpose_macs(geometry: Geometry, x: Plane, y: Plane, groups: int) -> int:
     sections = [part.section for part in transpose_parts(geometry, y)]
     sums = sum(section.rows * section.columns * section.taps for section in sections)
     return sums * y.batch * y.channels * (x.channels // groups)
+
+
+def check_transposed_weights(weights: Array, geometry: Geometry, x: Plane, y: Plane, groups: int) -> None:
+    """Refuses weights of the wrong shape.
+
+    Raises:
+        ModelError: They are not (C_in, C_out/groups, kH, kW), ONNX's order.
+    """
+    expected = (x.channels, y.channels // groups, *geometry.kernel)
+    if weights.shape != expected:
+        raise ModelError(
+            "transposed convolution's weights of the wrong shape", why=f"{weights.shape}, not {expected}"
+        )
 
 
 def outputs_first(weights: Array, groups: int) -> Array:

@@ -178,7 +178,7 @@ class DirectConvolution:
             run(full, 0, full * (size // depth), -(-rest // depth))
 
 
-def merged_groups(groups: int, inputs: int, outputs: int, x: Plane, lanes: int, depth: int) -> int:
+def merged_groups(groups: int, x: Plane, y: Plane, products: Products) -> int:
     """Into how many groups a grouped convolution is cut, so that each one fills vectors and input blocks.
 
     Neighbouring groups are merged, with zeros for weights between them, until the merged group's outputs
@@ -186,12 +186,12 @@ def merged_groups(groups: int, inputs: int, outputs: int, x: Plane, lanes: int, 
 
     Args:
         groups: The operator's groups.
-        inputs: Input channels of a group.
-        outputs: Output channels of a group.
         x: Input plane.
-        lanes: Output channels per vector.
-        depth: Input channels per multiplication.
+        y: Output plane.
+        products: The numbers that are summed.
     """
+    inputs, outputs = x.channels // groups, y.channels // groups
+    lanes, depth = products.registers.lanes, products.depth
     for merge in range(1, groups):
         wide = merge * inputs
         aligned = wide % x.block == 0 or (x.block % wide == 0 and wide % depth == 0)

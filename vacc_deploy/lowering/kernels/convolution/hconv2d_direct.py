@@ -35,10 +35,7 @@ Array: TypeAlias = npt.NDArray[Any]
 def convolution(spec: Hconv2dSpec, target: Target) -> DirectConvolution:
     """The one section that `spec` is."""
     products = FloatProducts(float_simd_of(target), spec.y, spec.weight_dtype)
-    groups = 1
-    if spec.groups > 1:
-        inputs, outputs = spec.x.channels // spec.groups, spec.y.channels // spec.groups
-        groups = merged_groups(spec.groups, inputs, outputs, spec.x, products.registers.lanes, products.depth)
+    groups = merged_groups(spec.groups, spec.x, spec.y, products)
     section = Section(
         spec.y.height,
         spec.y.width,

@@ -12,6 +12,7 @@ from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.convolution.conv_transpose_sections import (
     Geometry,
     TransposePart,
+    check_transposed_weights,
     outputs_first,
     required_halo,
     transpose_macs,
@@ -95,11 +96,7 @@ class HconvTranspose2dSpec:
 def _parts(spec: HconvTranspose2dSpec, target: Target) -> list[tuple[TransposePart, DirectConvolution]]:
     """The sections, each with its direct convolution."""
     products = FloatProducts(float_simd_of(target), spec.y, spec.weight_dtype)
-    groups = 1
-    if spec.groups > 1:
-        inputs, outputs = spec.x.channels // spec.groups, spec.y.channels // spec.groups
-        groups = merged_groups(spec.groups, inputs, outputs, spec.x, products.registers.lanes, products.depth)
-    parts = transpose_parts(spec.geometry, spec.y, groups)
+    parts = transpose_parts(spec.geometry, spec.y, merged_groups(spec.groups, spec.x, spec.y, products))
     return [(part, DirectConvolution(part.section, spec.x, spec.y, products)) for part in parts]
 
 
@@ -140,11 +137,7 @@ def pack(
     Raises:
         ModelError: The weights' shape is not the spec's.
     """
-    expected = (spec.x.channels, spec.y.channels // spec.groups, *spec.kernel)
-    if weights.shape != expected:
-        raise ModelError(
-            "transposed convolution's weights of the wrong shape", why=f"{weights.shape}, not {expected}"
-        )
+    check_transposed_weights(weights, spec.geometry, spec.x, spec.y, spec.groups)
     parts = _parts(spec, target)
     channels = max(direct.channels for _, direct in parts)
     scaled, params = spec.epilogue.pack(outputs_first(weights, spec.groups), bias, slope, channels)

@@ -74,10 +74,7 @@ class QGroupedConv2dSpec:
 def _section(spec: QGroupedConv2dSpec, target: Target) -> DirectSection:
     """The one section that `spec` is."""
     dense, products = spec.dense, CodeProducts(simd_of(target))
-    inputs, outputs = dense.source.channels // spec.groups, dense.target.channels // spec.groups
-    groups = merged_groups(
-        spec.groups, inputs, outputs, dense.source, products.registers.lanes, products.depth
-    )
+    groups = merged_groups(spec.groups, dense.source, dense.target, products)
     height, width = dense.target.height, dense.target.width
     section = Section(height, width, dense.kernel, dense.stride, dense.dilation, dense.pads, groups=groups)
     return DirectSection(DirectConvolution(section, dense.source, dense.target, products), spec.groups)

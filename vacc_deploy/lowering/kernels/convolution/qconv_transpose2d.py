@@ -26,6 +26,7 @@ from vacc_deploy.lowering.kernels.convolution.code_sections import (
 from vacc_deploy.lowering.kernels.convolution.conv_transpose_sections import (
     Geometry,
     TransposePart,
+    check_transposed_weights,
     outputs_first,
     required_halo,
     transpose_macs,
@@ -112,11 +113,7 @@ def _parts(
 ) -> list[tuple[TransposePart, CodeSection]]:
     """The sections, each by the fastest algorithm."""
     products = CodeProducts(simd_of(target))
-    groups = 1
-    if spec.groups > 1:
-        inputs, outputs = spec.source.channels // spec.groups, spec.target.channels // spec.groups
-        lanes, depth = products.registers.lanes, products.depth
-        groups = merged_groups(spec.groups, inputs, outputs, spec.source, lanes, depth)
+    groups = merged_groups(spec.groups, spec.source, spec.target, products)
     parts = transpose_parts(spec.geometry, spec.target, groups)
     result: list[tuple[TransposePart, CodeSection]] = []
     for part in parts:
@@ -196,11 +193,7 @@ def build(
     Raises:
         ModelError: The sums could overflow int32, or the weights' shape is not the spec's.
     """
-    expected = (spec.source.channels, spec.target.channels // spec.groups, *spec.kernel)
-    if weights.shape != expected:
-        raise ModelError(
-            "transposed convolution's weights of the wrong shape", why=f"{weights.shape}, not {expected}"
-        )
+    check_transposed_weights(weights, spec.geometry, spec.source, spec.target, spec.groups)
     ordinary = outputs_first(weights, spec.groups)
     bias = no_bias(ordinary) if bias is None else bias
     check_sums(ordinary, bias, spec.source.fill)
