@@ -166,23 +166,26 @@ class _Winograd:
             y, x = let(self.spec.source_row(corner_y, 0)), let(self.spec.source_column(corner_x, 0))
             with T.serial(0, self.per_phase // lanes) as c:
                 where = (T.floordiv(c * lanes, block), T.floormod(c * lanes, block))
-                for index, phase in enumerate(self.form.phases):
+                with T.serial(0, len(self.form.phases)) as phase:
                     tile = self._phase_of_tile((n, where[0], y, x, where[1]), phase)
-                    place = base + t * self.depth + index * self.per_phase + c * lanes
+                    place = let(base + t * self.depth + phase * self.per_phase + c * lanes)
                     for position, value in enumerate(tile):
                         store(moved, (place + position * self.moved_row,), value)
 
-    def _phase_of_tile(self, corner: tuple[Expr, ...], phase: tuple[int, int]) -> list[Expr]:
+    def _phase_of_tile(self, corner: tuple[Expr, ...], phase: Expr) -> list[Expr]:
         """One phase of an input tile, transformed; `corner` is its first pixel's place in the source."""
         n, block, y, x, channel = corner
         form, lanes = self.form, 2 * self.simd.lanes
         sides = range(form.side)
+        last = (STEP - 1) * form.stride + 2  # row or column of a window; what lies beyond is multiplied by 0
+        top, left = (let(first) for first in form.first_pixel(phase))
+
+        def at(first: Expr, index: int) -> Expr:
+            inside = index * form.stride + form.stride - 1 <= last
+            return first + index * form.stride if inside else T.min(first + index * form.stride, last)
 
         def pixel(i: int, j: int) -> Expr:
-            row, column = i * form.stride + phase[0], j * form.stride + phase[1]
-            if max(row, column) > (STEP - 1) * form.stride + 2:  # beyond every window: multiplied by 0
-                return constant(0, "int16", lanes)
-            codes = self.source.load(n, block, y + row, x + column, channel, lanes=lanes)
+            codes = self.source.load(n, block, y + at(top, i), x + at(left, j), channel, lanes=lanes)
             return let(cast(codes, "int16"))
 
         columns = [form.transform_input([pixel(i, j) for i in sides]) for j in sides]
@@ -200,16 +203,16 @@ class _Winograd:
                 for v in range(vectors):
                     write(sums[p][v], constant(0, "int32", lanes), lanes)
             places = [base + position * self.moved_row + (t + p) * self.depth for p in rows]
-            for phase in range(len(self.form.phases)):
-                with T.If(self.form.contributes(phase, position)), T.Then():
-                    self._add_products(sums, (group, position, phase), moved, places)
+            phases = T.serial(0, len(self.form.phases))
+            with phases as phase, T.If(self.form.contributes(phase, position)), T.Then():
+                self._add_products(sums, (group, position, phase), moved, places)
             for p in rows:
                 for v in range(vectors):
                     place = position * self.product_row + ((t + p) * vectors + v) * lanes
                     store(products, (place,), read(sums[p][v], lanes))
 
     def _add_products(
-        self, sums: list[list[Buffer]], place: tuple[Expr, Expr, int], moved: Buffer, rows: list[Expr]
+        self, sums: list[list[Buffer]], place: tuple[Expr, Expr, Expr], moved: Buffer, rows: list[Expr]
     ) -> None:
         """Adds one phase's products of a few tiles, whose transformed inputs start at `rows`."""
         group, position, phase = place

@@ -32,7 +32,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.lowering.kernels.isa.vector import Expr, constant, element_of, lanes_of, let, wrapping
@@ -50,7 +49,7 @@ class Form(ABC):
     Attributes:
         stride: Step of the convolution, both ways.
         side: Side of a transformed tile.
-        phases: (row, column) of the first pixel of every picture that the input consists of.
+        phases: (row, column) of the first pixel of every picture that the input consists of, row by row.
         factor: What sums are multiplied by when they leave.
     """
 
@@ -79,9 +78,18 @@ class Form(ABC):
         scaled = (bias.astype(np.int64) * self.factor & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
         return scaled, (multiplier / np.float32(self.factor)).astype(np.float32)
 
-    def contributes(self, phase: int, position: Expr) -> Expr:
-        """Whether products of the `phase`-th phase can differ from 0 at a position of a transformed tile."""
-        return tirx.const(True, "bool")
+    def first_pixel(self, phase: Expr) -> tuple[Expr, Expr]:
+        """Row and column at which the `phase`-th phase starts."""
+        return T.floordiv(phase, self.stride), T.floormod(phase, self.stride)
+
+    def contributes(self, phase: Expr, position: Expr) -> Expr:
+        """Whether products of the `phase`-th phase can differ from 0 at a position of a transformed tile.
+
+        At ∞, which comes last, a single tap gives 0.
+        """
+        row, column = self.first_pixel(phase)
+        i, j = T.floordiv(position, self.side), T.floormod(position, self.side)
+        return T.And(i + row < self.side, j + column < self.side)
 
     @abstractmethod
     def _taps(self, weights: Array, row: int, column: int) -> Array:
@@ -143,12 +151,6 @@ class Strided(Form):
     stride, side, factor = 2, 5, 4
     phases = ((0, 0), (0, 1), (1, 0), (1, 1))
     _weight_transform = np.array([[3, 0], [-3, -3], [-1, 1], [1, 2], [0, 6]], np.int32)  # 6·G
-
-    def contributes(self, phase: int, position: Expr) -> Expr:
-        """See `Form.contributes`: at ∞, which comes last, a single tap gives 0."""
-        last, (row, column) = self.side - 1, self.phases[phase]
-        i, j = T.floordiv(position, self.side), T.floormod(position, self.side)
-        return T.And(i + row <= last, j + column <= last)
 
     def _taps(self, weights: Array, row: int, column: int) -> Array:
         part = weights[:, :, row::2, column::2]
