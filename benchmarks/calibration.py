@@ -70,7 +70,7 @@ def _line(name: str, ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, 
 
 
 def _median(measured: Sequence[dict[str, Any]], key: str) -> float:
-    return statistics.median(one[key] for one in measured)
+    return float(statistics.median(one[key] for one in measured))
 
 
 def _in_process(name: str, contender: str, options: argparse.Namespace) -> dict[str, Any]:
