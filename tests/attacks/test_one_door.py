@@ -34,7 +34,6 @@ _METHODS = frozenset(
 _ALLOWED: dict[tuple[str, str], str] = {
     ("export/archive.py", "torch.jit.save"): "into memory",
     ("export/archive.py", "zipfile.ZipFile"): "in memory, of what torch just wrote",
-    ("export/proof.py", "onnxruntime.InferenceSession"): "from memory, of the model that was just exported",
     ("export/proof.py", "torch.jit.load"): "from memory, of the module that was just exported",
     ("export/registry.py", ".exec_module"): "a recipe is a program; its author asks for it by a .py path",
     ("export/render.py", ".read_text"): "this package's templates and rendered files",
@@ -47,14 +46,13 @@ _ALLOWED: dict[tuple[str, str], str] = {
     ("vacc_deploy/cli/console.py", "json.dump"): "standard output",
     ("vacc_deploy/cpu.py", ".read_text"): "the system's description of the processor",
     ("vacc_deploy/data/image_to_npz.py", ".write_text"): "into its staging folder",
-    ("vacc_deploy/evaluate/model_function.py", "onnxruntime.InferenceSession"): "of what read_onnx returned",
     ("vacc_deploy/frontend/convert_torchscript.py", "onnx.load_model"): "what our own subprocess wrote",
     ("vacc_deploy/frontend/torchscript.py", "torch.jit.load"): "in a subprocess with limits",
     (
         "vacc_deploy/frontend/torchscript.py",
         "onnx.save_model",
     ): "the subprocess's result, into its own folder",
-    ("vacc_deploy/quantize/observe.py", "ort.InferenceSession"): "from memory, of a model that was read",
+    ("vacc_deploy/onnx_session.py", "onnxruntime.InferenceSession"): "from memory, of a model that was read",
     ("vacc_deploy/runtime/reference/graph.py", "ort.InferenceSession"): "from memory, of one node",
     ("vacc_deploy/report/html.py", ".read_text"): "this package's templates",
     ("vacc_deploy/vsx/device.py", ".read_text"): "the system's description of the machine",
