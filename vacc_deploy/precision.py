@@ -27,7 +27,7 @@ from vacc_deploy.quantize.search import Search, SearchResult
 from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.side_by_side import runs_on_crops
 from vacc_deploy.quantize.table import CalibrationTable
-from vacc_deploy.quantize.trials import Measurement
+from vacc_deploy.quantize.trials import Measurement, Trials
 
 Array = npt.NDArray[Any]
 
@@ -91,19 +91,18 @@ def search_precisions(
 
     score = _score(model, limits, dataset, recipe)
     lines = diff_layers(model, table, score.feeds[:2], threads=cpu_count())
-    search = Search(
+    trials = Trials(
         model,
         table,
         score,
         max_drop_db=limits.max_drop_db,
         time_limit_s=limits.time_limit_s,
         journal=journal,
-        order=[line.name for line in sorted(lines, key=lambda line: line.single.sqnr_db)],
         progress=report,
         threads=cpu_count(),
-        correct=correct,
     )
-    return search.run()
+    order = [line.name for line in sorted(lines, key=lambda line: line.single.sqnr_db)]
+    return Search(trials, order=order, correct=correct).run()
 
 
 def _score(

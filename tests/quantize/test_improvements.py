@@ -29,6 +29,7 @@ from vacc_deploy.quantize.search import Search
 from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.side_by_side import runs_on_crops
 from vacc_deploy.quantize.table import CalibrationTable, read_number, write_number
+from vacc_deploy.quantize.trials import Trials
 
 FEEDS = {name: list(pictures(make(), 6)) for name, make in MODELS.items()}
 
@@ -135,9 +136,9 @@ def test_a_broken_table_is_one_clear_error(text):
         CalibrationTable.from_json(text)
 
 
-def search(model, feeds, table, **options):
+def search(model, feeds, table, *, correct=None, **options):
     score = FidelityScore(model, feeds, psnr_db=45.0, threads=1)
-    return Search(model, table, score, threads=1, **options)
+    return Search(Trials(model, table, score, threads=1, **options), correct=correct)
 
 
 def test_search_reaches_its_limit_and_says_why():

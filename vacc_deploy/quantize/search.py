@@ -20,21 +20,15 @@ The best network so far is kept throughout; `trials` does that, and lets an inte
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import onnx_ir as ir
-
-from vacc_deploy.quantize.score import Score
 from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
-from vacc_deploy.quantize.trials import OutOfTimeError, Progress, Trials
+from vacc_deploy.quantize.trials import OutOfTimeError, Trials
 
 _FREE = 0.002  # a layer without MACs still costs memory traffic: what that weighs against MACs
 _RANKING_TIME = 0.35  # of the time limit
 _TUNING_TIME = 0.5  # of the time limit
-_SPARE = 0.5  # of the limit: other pictures lose more than the few that are scored on
 _TUNING_GAIN = 0.04  # of the drop, that a threshold has to win: less is fitted to the pictures scored on
 _NARROWER = 0.85  # of the present range, as often as it helps
 _WIDER = 1.2  # likewise, where narrower did not help; never past the extremes
@@ -67,55 +61,28 @@ class Search:
     """A search over the precisions of one model.
 
     Args:
-        model: Float model.
-        table: Calibrated table to start from.
-        score: What a network loses.
-        max_drop_db: The drop to reach.
-        time_limit_s: Stop after this many seconds; none for no limit.
-        journal: File that makes the search resumable.
+        trials: What tries networks and keeps the best.
         order: Layer names, the likeliest culprits first; graph order by default.
-        progress: Called after every measurement.
-        threads: Threads of ONNX Runtime.
-        clock: Seconds; for tests.
         correct: Measures a table's corrections anew, for the precisions that it now has.
     """
 
     def __init__(
         self,
-        model: ir.Model,
-        table: CalibrationTable,
-        score: Score,
+        trials: Trials,
         *,
-        max_drop_db: float,
-        time_limit_s: float | None = None,
-        journal: Path | None = None,
         order: list[str] | None = None,
-        progress: Progress | None = None,
-        threads: int = 2,
-        clock: Callable[[], float] = time.monotonic,
         correct: Callable[[CalibrationTable], CalibrationTable] | None = None,
     ) -> None:
-        self.trials = Trials(
-            model,
-            table,
-            score,
-            max_drop_db=max_drop_db,
-            aim_db=_SPARE * max_drop_db,
-            time_limit_s=time_limit_s,
-            journal=journal,
-            progress=progress,
-            threads=threads,
-            clock=clock,
-        )
+        self.trials = trials
         self.correct = correct
-        self.max_drop_db, self.aim_db, self.macs = max_drop_db, self.trials.aim_db, self.trials.macs
-        int8 = self.trials.plan(table).int8
+        self.max_drop_db, self.aim_db, self.macs = trials.max_drop_db, trials.aim_db, trials.macs
+        int8 = trials.plan(trials.table).int8
         movable = [
             layer.name
-            for layer in self.trials.layers
+            for layer in trials.layers
             if layer.kind in ("mac", "arithmetic", "table")
             and layer.name in int8
-            and not table.layers[layer.name].why.startswith("user")
+            and not trials.table.layers[layer.name].why.startswith("user")
         ]
         ranked = [name for name in order or [] if name in set(movable)]
         self.movable = ranked + [name for name in movable if name not in set(ranked)]

@@ -25,6 +25,8 @@ from vacc_deploy.quantize.unsigned import to_unsigned
 
 Progress = Callable[["Measurement"], None]
 
+_SPARE = 0.5  # of the limit: other pictures lose more than the few that are scored on
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
@@ -59,14 +61,14 @@ class Trials:
         table: Calibrated table to start from.
         score: What a network loses.
         max_drop_db: The drop to reach.
-        aim_db: Down to this drop a smaller one is better, among networks with as many MACs in int8.
         time_limit_s: No new trials after this many seconds; none for no limit.
         journal: File that makes the trials resumable.
         progress: Called after every trial.
         threads: Threads of ONNX Runtime.
-        clock: Seconds.
+        clock: Seconds; for tests.
 
     Attributes:
+        aim_db: Down to this drop a smaller one is better, among networks with as many MACs in int8.
         table: The table as it now is, precisions aside.
         ranges: Thresholds to use instead of the table's.
         corrected_for: The precisions that the corrections in `table` were measured with.
@@ -81,15 +83,14 @@ class Trials:
         score: Score,
         *,
         max_drop_db: float,
-        aim_db: float,
-        time_limit_s: float | None,
-        journal: Path | None,
-        progress: Progress | None,
-        threads: int,
+        time_limit_s: float | None = None,
+        journal: Path | None = None,
+        progress: Progress | None = None,
+        threads: int = 2,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.model, self.table, self.score = model, table, score
-        self.max_drop_db, self.aim_db, self.time_limit_s = max_drop_db, aim_db, time_limit_s
+        self.max_drop_db, self.aim_db, self.time_limit_s = max_drop_db, _SPARE * max_drop_db, time_limit_s
         self.progress, self.threads, self.clock = progress, threads, clock
         self.layers = find_layers(model)
         self.macs = {layer.name: layer.macs for layer in self.layers}
