@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from vacc_deploy.frontend.new_values import add_constant
+from vacc_deploy.frontend.new_values import add_constant, replace_node
 
 _MOST = 16.0  # a larger factor could lead what lies in between out of float16's range
 _DEEPEST = 16  # operators between a factor and the constants that take it
@@ -87,9 +87,6 @@ def constant_scale(model: ir.Model) -> int:
             assert old is not None and old.const_value is not None
             array = (old.const_value.numpy().astype(np.float64) * factor).astype(np.float32)
             reader.replace_input_with(position, add_constant(graph, f"{old.name}.scaled", array))
-        name = node.outputs[0].name
-        ir.convenience.replace_all_uses_with(node.outputs[0], scaled, replace_graph_outputs=True)
-        graph.remove(node, safe=True)
-        scaled.name = name
+        replace_node(graph, node, scaled)
         removed += 1
     return removed

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from vacc_deploy.frontend.new_values import add_constant
+from vacc_deploy.frontend.new_values import add_constant, replace_node
 
 
 def _as_row(value: ir.Value | None, outputs: int) -> ir.TensorProtocol | None:
@@ -37,11 +37,7 @@ def _move_addition_in(graph: ir.Graph, gemm: ir.Node) -> bool:
         return False
     gemm.resize_inputs(3)
     gemm.replace_input_with(2, row)
-    old = addition.outputs[0]
-    name = old.name
-    ir.convenience.replace_all_uses_with(old, product, replace_graph_outputs=True)
-    graph.remove(addition, safe=True)
-    product.name = name
+    replace_node(graph, addition, product)
     return True
 
 

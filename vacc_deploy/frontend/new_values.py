@@ -1,4 +1,4 @@
-"""Adding constants to a graph."""
+"""Adding constants to a graph, and putting one value in the place of another."""
 
 from __future__ import annotations
 
@@ -21,3 +21,12 @@ def add_constant(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
     )
     graph.initializers[unique] = value
     return value
+
+
+def replace_node(graph: ir.Graph, node: ir.Node, value: ir.Value) -> None:
+    """Remove `node`, of one output; `value` takes its output's readers and its name."""
+    old = node.outputs[0]
+    name = old.name
+    ir.convenience.replace_all_uses_with(old, value, replace_graph_outputs=True)
+    graph.remove(node, safe=True)
+    value.name = name

@@ -21,11 +21,9 @@ from vacc_deploy.quantize.equalise import Factors, equalise, find_groups
 from vacc_deploy.quantize.first_table import collect_histograms, first_table, observed_tensors
 from vacc_deploy.quantize.layers import Layer
 from vacc_deploy.quantize.observe import Observer, open_session, without_sizes
-from vacc_deploy.quantize.qdq import quantize
-from vacc_deploy.quantize.score import runner
+from vacc_deploy.quantize.score import quantized_runner, runner
 from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.side_by_side import runs_on_crops
-from vacc_deploy.quantize.unsigned import to_unsigned
 
 Array = npt.NDArray[Any]
 
@@ -74,7 +72,7 @@ def _noise(
     )
     histograms, count = collect_histograms(observer, feeds)
     table = first_table(model, layers, histograms, settings, pictures=count, factors=factors)
-    run = runner(to_unsigned(quantize(model, table)), settings.threads, any_size=True)
+    run = quantized_runner(model, table, settings.threads)
     noise = 0.0
     for feed, outputs in zip(feeds, expected, strict=True):
         for got, wanted in zip(run(feed), outputs, strict=True):
@@ -111,7 +109,7 @@ def _channel_ranges(
     model: ir.Model, names: Sequence[str], feeds: Sequence[dict[str, Array]], threads: int
 ) -> dict[str, Array]:
     """Largest magnitude of every channel, (channels,) by tensor."""
-    watched = without_sizes(model) if runs_on_crops(model) else model.clone()
+    watched = without_sizes(model)
     values = {value.name: value for node in watched.graph for value in node.outputs}
     results = []
     for index, name in enumerate(names):

@@ -16,18 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.quantize.layers import Layer, find_layers
-from vacc_deploy.quantize.qdq import plan_for, quantize
+from vacc_deploy.quantize.layers import Layer
 from vacc_deploy.quantize.score import (
     FidelityScore,
     Score,
     drop_from_fidelity,
     fidelity_for_drop,
-    runner,
+    quantized_runner,
 )
-from vacc_deploy.quantize.side_by_side import SideBySide, Step, activate, fake_quantize, runs_on_crops
+from vacc_deploy.quantize.side_by_side import SideBySide, Step, activate, fake_quantize
 from vacc_deploy.quantize.table import CalibrationTable
-from vacc_deploy.quantize.unsigned import to_unsigned
 
 Array = npt.NDArray[Any]
 
@@ -109,10 +107,8 @@ def diff_layers(
         feeds: Inputs, kept in memory; two or three pictures are enough.
         threads: Threads of ONNX Runtime.
     """
-    layers = find_layers(model)
-    plan = plan_for(layers, table, [str(v.name) for v in model.graph.outputs])
-    total = max(sum(layer.macs for layer in layers), 1)
-    walk = SideBySide(model, table, plan, feeds, threads=threads)
+    walk = SideBySide(model, table, feeds, threads=threads)
+    total = max(sum(layer.macs for layer in walk.layers), 1)
     lines = []
     for step in walk:
         layer = step.layer
@@ -125,7 +121,7 @@ def diff_layers(
                 name=layer.name,
                 op_type=layer.op_type,
                 precision="int8" if step.int8 else "fp16",
-                why=entry.why if entry.precision == "fp16" or step.int8 else plan.why_float[layer.name],
+                why=entry.why if entry.precision == "fp16" or step.int8 else walk.plan.why_float[layer.name],
                 macs_share=layer.macs / total,
                 entire=agreement(expected, entire),
                 single=agreement(expected, single),
@@ -195,12 +191,12 @@ def find_causes(
         most: How many layers to try.
         threads: Threads of ONNX Runtime.
     """
-    whole = score(runner(to_unsigned(quantize(model, table)), threads, any_size=runs_on_crops(model)))
+    whole = score(quantized_runner(model, table, threads))
     suspects = sorted((line for line in lines if line.precision == "int8"), key=lambda n: n.single.sqnr_db)
     causes = []
     for line in suspects[:most]:
         changed = table.with_precision(line.name, "fp16", "diff")
-        left = score(runner(to_unsigned(quantize(model, changed)), threads, any_size=runs_on_crops(model)))
+        left = score(quantized_runner(model, changed, threads))
         won = whole - left
         causes.append(Cause(line.name, won, line.macs_share, cause_in_words(line, won, whole)))
     return whole, sorted(causes, key=lambda cause: -cause.won_back_db)
@@ -236,6 +232,4 @@ def fidelity_db(
 ) -> float:
     """PSNR of the quantised network's first output against the float one, mean over `feeds`."""
     score = FidelityScore(model, feeds, threads=threads)
-    return score.fidelity_db(
-        runner(to_unsigned(quantize(model, table)), threads, any_size=runs_on_crops(model))
-    )
+    return score.fidelity_db(quantized_runner(model, table, threads))

@@ -17,11 +17,9 @@ from vacc_deploy.quantize.calibrators import Range
 from vacc_deploy.quantize.choose_thresholds import choose_step
 from vacc_deploy.quantize.correct_channels import correct_step
 from vacc_deploy.quantize.histogram import Histogram
-from vacc_deploy.quantize.layers import find_layers
-from vacc_deploy.quantize.qdq import plan_for
 from vacc_deploy.quantize.round_weights import round_step
 from vacc_deploy.quantize.settings import CalibrationSettings
-from vacc_deploy.quantize.side_by_side import SideBySide
+from vacc_deploy.quantize.side_by_side import SideBySide, Step
 from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
 from vacc_deploy.quantize.tensor_entry import make_entry
 
@@ -47,8 +45,8 @@ def improve(
         model: Float model.
         table: The table so far.
         histograms: By tensor, from the calibration pass.
-        settings: What to do: `mode` ``auto`` chooses thresholds, `round_weights` and `correct_channels`
-            do as they say.
+        settings: What `table` was made with. `mode` ``auto`` chooses thresholds; `round_weights` and
+            `correct_channels` do as they say.
         feeds: Pictures or crops to walk on.
         keep_ranges: Tensors whose range is not to be touched.
     """
@@ -56,17 +54,13 @@ def improve(
     def entry(histogram: Histogram, kept: Range, method: str, note: str) -> TensorEntry:
         return make_entry(histogram, kept, method, note, settings.scheme)
 
-    plan = plan_for(find_layers(model), table, [str(v.name) for v in model.graph.outputs])
-    walk = SideBySide(model, table, plan, feeds, threads=settings.threads)
+    walk = SideBySide(model, table, feeds, threads=settings.threads)
     settled = set(keep_ranges)
     with threadpool_limits(_BLAS_THREADS, "blas"):
         for step in walk:
             if settings.mode == "auto":
                 choose_step(walk, step, histograms, settled, entry)
-            if settings.round_weights:
-                round_step(walk, step)
-            if settings.correct_channels:
-                correct_step(walk, step)
+            _round_and_correct(walk, step)
     return walk.table
 
 
@@ -79,12 +73,16 @@ def correct_again(
     would do harm. Thresholds and precisions stay.
     """
     bare = {name: replace(entry, gain=(), bias_shift=(), rounding="") for name, entry in table.layers.items()}
-    plan = plan_for(find_layers(model), table, [str(v.name) for v in model.graph.outputs])
-    walk = SideBySide(model, replace(table, layers=bare), plan, feeds, threads=threads)
+    walk = SideBySide(model, replace(table, layers=bare), feeds, threads=threads)
     with threadpool_limits(_BLAS_THREADS, "blas"):
         for step in walk:
-            if table.settings.get("round_weights", False):
-                round_step(walk, step)
-            if table.settings.get("correct_channels", False):
-                correct_step(walk, step)
+            _round_and_correct(walk, step)
     return walk.table
+
+
+def _round_and_correct(walk: SideBySide, step: Step) -> None:
+    """What the walk's table asks for; a table of an earlier release may not say."""
+    if walk.table.settings.get("round_weights", False):
+        round_step(walk, step)
+    if walk.table.settings.get("correct_channels", False):
+        correct_step(walk, step)

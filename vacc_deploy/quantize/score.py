@@ -19,7 +19,10 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.quantize.observe import open_session, without_sizes
+from vacc_deploy.quantize.qdq import quantize
 from vacc_deploy.quantize.side_by_side import runs_on_crops
+from vacc_deploy.quantize.table import CalibrationTable
+from vacc_deploy.quantize.unsigned import to_unsigned
 
 Array = npt.NDArray[Any]
 Feed = dict[str, Array]
@@ -47,6 +50,11 @@ def runner(model: ir.Model, threads: int, *, any_size: bool = False) -> Run:
     """
     session = open_session(without_sizes(model) if any_size else model, threads)
     return lambda feed: list(session.run(None, feed))
+
+
+def quantized_runner(model: ir.Model, table: CalibrationTable, threads: int) -> Run:
+    """A function that runs float `model` as `table` quantises it; crops, too, where it `runs_on_crops`."""
+    return runner(to_unsigned(quantize(model, table)), threads, any_size=runs_on_crops(model))
 
 
 def drop_from_fidelity(fidelity_db: float, psnr_db: float) -> float:

@@ -22,7 +22,7 @@ from vacc_deploy.quantize.equalise import equalise
 from vacc_deploy.quantize.int8_support import constant_of
 from vacc_deploy.quantize.layers import Layer, find_layers
 from vacc_deploy.quantize.observe import open_session
-from vacc_deploy.quantize.plan import Plan
+from vacc_deploy.quantize.qdq import plan_for
 from vacc_deploy.quantize.quantized_constants import output_axis, quantize_constant, table_weights
 from vacc_deploy.quantize.scheme import QuantParams, quant_params
 from vacc_deploy.quantize.table import CalibrationTable
@@ -113,7 +113,6 @@ class SideBySide:
         model: Float model.
         table: Thresholds and precisions; entries may be replaced while the walk is under way, they take
             effect for layers that were not handed out yet.
-        plan: Which layers run in int8.
         feeds: A few pictures (or crops), kept in memory.
         threads: Threads of ONNX Runtime.
     """
@@ -122,16 +121,15 @@ class SideBySide:
         self,
         model: ir.Model,
         table: CalibrationTable,
-        plan: Plan,
         feeds: Sequence[dict[str, Array]],
         *,
         threads: int = 2,
     ) -> None:
         self.model = equalise(model, table.equalised)
         self.table = table
-        self.plan = plan
         self.threads = threads
         self.layers = find_layers(self.model)
+        self.plan = plan_for(self.layers, table, [str(v.name) for v in model.graph.outputs])
         self.float_stream: dict[str, Batch] = {}
         self.coded_stream: dict[str, Batch] = {}
         self._makers = {layer.output: layer for layer in self.layers}

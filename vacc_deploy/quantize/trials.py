@@ -17,11 +17,9 @@ import onnx_ir as ir
 from vacc_deploy.quantize.journal import Journal
 from vacc_deploy.quantize.layers import find_layers
 from vacc_deploy.quantize.plan import Plan
-from vacc_deploy.quantize.qdq import plan_for, quantize
-from vacc_deploy.quantize.score import Score, runner
-from vacc_deploy.quantize.side_by_side import runs_on_crops
+from vacc_deploy.quantize.qdq import plan_for
+from vacc_deploy.quantize.score import Score, quantized_runner
 from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
-from vacc_deploy.quantize.unsigned import to_unsigned
 
 Progress = Callable[["Measurement"], None]
 
@@ -98,7 +96,6 @@ class Trials:
         digest = hashlib.sha256(table.to_json().encode()).hexdigest()
         self.journal = Journal(table.model_digest, digest, journal)
         self.journal.load()
-        self.any_size = runs_on_crops(model)
         self.started = clock()
         self.ranges: dict[str, TensorEntry] = {}
         self.corrected_for = ""
@@ -135,9 +132,7 @@ class Trials:
         else:
             if moved and self.late(1.0):
                 raise OutOfTimeError
-            drop = self.score(
-                runner(to_unsigned(quantize(self.model, table)), self.threads, any_size=self.any_size)
-            )
+            drop = self.score(quantized_runner(self.model, table, self.threads))
             self.journal.add(key, drop)
         if self._better(moved, drop):
             self.best, self.best_table = (moved, drop), self.with_fp16(frozenset())
