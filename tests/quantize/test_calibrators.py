@@ -96,6 +96,14 @@ def test_mse_predicts_the_error_and_beats_max(values):
     assert errors["mse"] <= errors["max"]
 
 
+@pytest.mark.parametrize("scheme", ["symmetric", "asymmetric"])
+@pytest.mark.parametrize("values", [NORMAL, OUTLIER], ids=["normal", "outlier"])
+def test_a_larger_weight_on_clipped_values_clips_fewer(values, scheme):
+    histogram = histogram_of(values)
+    highs = [choose_range("mse", histogram, scheme, weight).high for weight in (None, 1.0, 4.0, 64.0)]
+    assert highs[0] == highs[1] < highs[2] < highs[3] <= max(abs(values))
+
+
 def test_an_unknown_calibrator_is_named():
     with pytest.raises(ConfigError, match="'maximum'"):
         choose_range("maximum", Histogram(), "symmetric")

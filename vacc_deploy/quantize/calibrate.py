@@ -15,6 +15,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.quantize.choose_factors import helpful_factors
+from vacc_deploy.quantize.choose_splits import worthwhile_splits
 from vacc_deploy.quantize.crops import CropKeeper
 from vacc_deploy.quantize.default_precisions import picture_tensors
 from vacc_deploy.quantize.equalise import equalise
@@ -30,6 +31,7 @@ from vacc_deploy.quantize.observe import (
     live_bytes,
     weight_bytes,
 )
+from vacc_deploy.quantize.qdq import plan_for
 from vacc_deploy.quantize.round_weights import rounding_bytes
 from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.table import CalibrationTable
@@ -78,6 +80,9 @@ def calibrate(
     histograms, count = collect_histograms(observer, chain(head, stream), progress)
     table = first_table(model, layers, histograms, settings, pictures=count, factors=factors)
     table = replace(table, warnings=(*watch.warnings(), *threshold_warnings(table.tensors)))
+    if settings.split:
+        plan = plan_for(layers, table, [str(value.name) for value in model.graph.outputs])
+        table = replace(table, split=worthwhile_splits(equalise(model, factors), plan.quantized))
     if not settings.walks:
         return table
     if progress:

@@ -23,6 +23,7 @@ import onnx_ir as ir
 
 from vacc_deploy.errors import DataError
 from vacc_deploy.quantize.int8_support import constant_of
+from vacc_deploy.quantize.own_constant import own_constant
 
 Array = npt.NDArray[Any]
 Factors = Mapping[str, Sequence[float]]  # by the name of a group
@@ -71,7 +72,7 @@ def find_groups(model: ir.Model) -> list[Group]:
             leader[second] = first
 
     for node in model.graph:
-        if _plain_convolution(node):
+        if plain_convolution(node):
             continue
         if _commutes(node):
             for value in node.inputs:
@@ -86,7 +87,7 @@ def find_groups(model: ir.Model) -> list[Group]:
     for node in model.graph:
         for value in node.outputs:
             names.setdefault(find(value), str(value.name))
-        if _plain_convolution(node) and node.inputs[0] is not None:
+        if plain_convolution(node) and node.inputs[0] is not None:
             makers.setdefault(find(node.outputs[0]), []).append(node)
             readers.setdefault(find(node.inputs[0]), []).append(node)
     return [
@@ -127,7 +128,8 @@ def equalise(model: ir.Model, factors: Factors) -> ir.Model:
     return clone
 
 
-def _plain_convolution(node: ir.Node) -> bool:
+def plain_convolution(node: ir.Node) -> bool:
+    """Whether `node` is a convolution without groups, of constant weights."""
     if node.op_type not in _CONVOLUTIONS or node.domain not in ("", "ai.onnx"):
         return False
     if (node.attributes.get_int("group", 1) or 1) != 1:
@@ -163,12 +165,4 @@ def _scale(graph: ir.Graph, node: ir.Node, index: int, factor: Array, axis: int)
     assert array is not None
     shape = [1] * array.ndim
     shape[axis] = -1
-    scaled = (array * factor.reshape(shape)).astype(np.float32)
-    name = f"{node.name}_equalised{index}"
-    value = ir.Value(name=name, const_value=ir.tensor(scaled, name=name))
-    value.shape, value.dtype = ir.Shape(scaled.shape), ir.DataType.FLOAT
-    if name in graph.initializers:  # scaled by another group before
-        node.replace_input_with(index, None)
-        del graph.initializers[name]
-    graph.register_initializer(value)
-    node.replace_input_with(index, value)
+    own_constant(graph, node, index, array * factor.reshape(shape), "equalised")

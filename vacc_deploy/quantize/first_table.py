@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from vacc_deploy.errors import DataError
 from vacc_deploy.quantize.calibrators import choose_range
+from vacc_deploy.quantize.choose_thresholds import CANDIDATES
 from vacc_deploy.quantize.default_precisions import layer_entries, picture_tensors
 from vacc_deploy.quantize.digest import model_digest
 from vacc_deploy.quantize.equalise import Factors
@@ -111,13 +112,16 @@ def collect_histograms(
 
 def choose_entry(histogram: Histogram, settings: CalibrationSettings, *, is_picture: bool) -> TensorEntry:
     """The table's entry for one tensor by the calibrator that `settings` names."""
-    mode = "mse" if settings.mode == "auto" else settings.mode
-    note = ""
     if is_picture:
-        mode, note = "max", "holds a picture: never clipped"
-    parameter = settings.calibrate_range if mode == "percentile" else None
+        kept = choose_range("max", histogram, settings.scheme)
+        return make_entry(histogram, kept, "max", "holds a picture: never clipped", settings.scheme)
+    mode, parameter, label = settings.mode, None, settings.mode
+    if mode == "auto":
+        mode, parameter, label = CANDIDATES[0]
+    elif mode == "percentile":
+        parameter = settings.calibrate_range
     kept = choose_range(mode, histogram, settings.scheme, parameter)
-    return make_entry(histogram, kept, mode, note, settings.scheme)
+    return make_entry(histogram, kept, label, "", settings.scheme)
 
 
 def settings_to_json(settings: CalibrationSettings) -> dict[str, Any]:
@@ -133,4 +137,5 @@ def settings_to_json(settings: CalibrationSettings) -> dict[str, Any]:
         "correct_channels": settings.correct_channels,
         "round_weights": settings.round_weights,
         "equalise": settings.equalise,
+        "split": settings.split,
     }

@@ -24,11 +24,11 @@ import onnx_ir as ir
 
 from vacc_deploy.errors import DataError
 from vacc_deploy.quantize.digest import model_digest
-from vacc_deploy.quantize.equalise import equalise
 from vacc_deploy.quantize.int8_support import constant_of
 from vacc_deploy.quantize.layers import Layer, find_layers
 from vacc_deploy.quantize.plan import Plan, make_plan
 from vacc_deploy.quantize.quantized_constants import QuantizedWeight, quantize_constant, table_weights
+from vacc_deploy.quantize.rearrange import rearranged
 from vacc_deploy.quantize.scheme import QuantParams, quant_params
 from vacc_deploy.quantize.table import CalibrationTable
 
@@ -57,7 +57,7 @@ def quantize(model: ir.Model, table: CalibrationTable) -> ir.Model:
             why=f"it was made for {table.model_digest[:12]}…, this model is {digest[:12]}…",
             hint="calibrate again, or compile the model that the table was made for",
         )
-    clone = equalise(model, table.equalised).clone()
+    clone = rearranged(model, table).clone()
     layers = find_layers(clone)
     plan = plan_for(layers, table, [v.name or "" for v in clone.graph.outputs])
     _Writer(clone, layers, plan, table).write()

@@ -40,6 +40,7 @@ class CalibrationSettings:
         round_weights: Round weights so that their errors cancel, not each to the nearest code.
         equalise: Even out the ranges of channels where the network stays exactly the same and the quantised
             one comes closer to it (`choose_factors`).
+        split: Carry a few channels twice where they bring most of a tensor's noise (`choose_splits`).
         threads: Threads of the float passes.
         budget_macs: How many multiply-accumulates a float pass over the walk's crops may cost.
     """
@@ -55,6 +56,7 @@ class CalibrationSettings:
     correct_channels: bool = True
     round_weights: bool = True
     equalise: bool = True
+    split: bool = True
     threads: int = 2
     budget_macs: float = 15e9
 
@@ -98,5 +100,6 @@ class CalibrationSettings:
             correct_channels=False,
             round_weights=False,
             equalise=False,
+            split=False,
             threads=threads,
         )

@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.quantize.equalise import equalise
 from vacc_deploy.quantize.int8_support import constant_of
 from vacc_deploy.quantize.layers import Layer, find_layers
 from vacc_deploy.quantize.observe import open_session
 from vacc_deploy.quantize.qdq import plan_for
 from vacc_deploy.quantize.quantized_constants import output_axis, quantize_constant, table_weights
+from vacc_deploy.quantize.rearrange import rearranged
 from vacc_deploy.quantize.scheme import QuantParams, quant_params
 from vacc_deploy.quantize.table import CalibrationTable
 from vacc_deploy.runtime.reference.fixed_point import dequantize, quantize
@@ -125,7 +125,7 @@ class SideBySide:
         *,
         threads: int = 2,
     ) -> None:
-        self.model = equalise(model, table.equalised)
+        self.model = rearranged(model, table)
         self.table = table
         self.threads = threads
         self.layers = find_layers(self.model)

@@ -118,6 +118,7 @@ class CalibrationTable:
         layers: By layer name, in graph order.
         warnings: What the guard rails noticed.
         equalised: What the channels of a group of tensors are divided by (`equalise`), by the group's name.
+        split: Channels that a tensor carries twice (`split_channels`), by its name.
     """
 
     model_digest: str
@@ -127,6 +128,7 @@ class CalibrationTable:
     layers: Mapping[str, LayerEntry]
     warnings: tuple[str, ...] = ()
     equalised: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    split: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def with_precision(self, name: str, precision: Precision, why: str) -> CalibrationTable:
         """A copy in which layer `name` has another precision."""
@@ -145,6 +147,7 @@ class CalibrationTable:
             "layers": {name: _layer_to_json(entry) for name, entry in self.layers.items()},
             "tensors": {name: _tensor_to_json(self.tensors[name]) for name in sorted(self.tensors)},
             "equalised": {name: [write_number(v) for v in self.equalised[name]] for name in self.equalised},
+            "split": {name: list(self.split[name]) for name in self.split},
         }
         return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
@@ -176,6 +179,7 @@ class CalibrationTable:
                     str(n): tuple(read_number(v, f"{where}: equalised: {n}") for v in values)
                     for n, values in data.get("equalised", {}).items()
                 },
+                split={str(n): tuple(int(c) for c in v) for n, v in data.get("split", {}).items()},
             )
         except VdeployError:
             raise
