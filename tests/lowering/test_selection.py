@@ -73,7 +73,17 @@ def test_int8_steps(write, steps):
     assert described(selected(small(write, int8=True))) == ["quantize", *steps]
 
 
+def normalised(b, x):
+    ones = b.constant(np.ones(8, np.float32))
+    return b.node("InstanceNormalization", [x, ones, ones])
+
+
 FLOAT = {
+    "norm-and-relu": (lambda b, x: relu(b, normalised(b, x)), ["float instance_norm"]),
+    "norm-and-leaky": (
+        lambda b, x: b.node("LeakyRelu", [normalised(b, x)], alpha=0.2),
+        ["float instance_norm"],
+    ),
     "conv-and-relu": (lambda b, x: relu(b, conv(b, x)), ["float conv2d"]),
     "conv-add-relu": (lambda b, x: relu(b, b.node("Add", [conv(b, x), x])), ["float conv2d"]),
     "add-and-relu": (lambda b, x: relu(b, b.node("Add", [x, x])), ["float add"]),

@@ -7,11 +7,15 @@ Rules:
 3. A convolution or matrix product in int8 whose result nobody reads as codes hands out fp16 straight
    from its accumulators.
 4. Any other layer whose result nobody reads as codes runs in float: int8 would only cost accuracy.
-5. Movement layers follow their readers, and share one scale with what they move.
+5. So does arithmetic or a table on what a picture-sized operator without an int8 form made, if its other
+   operands are at hand in fp16, too: the LeakyRelu behind an InstanceNormalization, the sum of a convolution
+   and such a branch. Codes of the operands would be rounded once more, and save nothing.
+6. Movement layers follow their readers, and share one scale with what they move.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -54,21 +58,49 @@ def make_plan(
             why[layer.name] = layer.why_float
         elif layer.name in keep_float:
             why[layer.name] = keep_float[layer.name]
-    while True:
-        running = [layer for layer in layers if layer.name not in why]
-        wanted = set(coded_outputs)
-        for layer in running:
-            wanted.update(layer.inputs)
-        idle = [layer for layer in running if layer.kind != "mac" and layer.output not in wanted]
-        if not idle:
-            break
-        for layer in idle:
-            why[layer.name] = "its result is only read in fp16"
     root: dict[str, str] = {}
     for layer in layers:
         for name in layer.inputs:
             root.setdefault(name, name)
         # In float, too: the values are the same, and calibration has seen them before they moved only.
         root[layer.output] = root[layer.inputs[0]] if layer.kind == "movement" else layer.output
+    unrounded = {layer.output for layer in layers if layer.kind == "float" and _makes_picture(layer)}
+    while True:
+        running = [layer for layer in layers if layer.name not in why]
+        wanted = set(coded_outputs)
+        for layer in running:
+            wanted.update(layer.inputs)
+        at_hand = _at_hand(layers, why, root)
+        settled = len(why)
+        for layer in running:
+            operands = {root[name] for name in layer.inputs}
+            if layer.kind != "mac" and layer.output not in wanted:
+                why[layer.name] = "its result is only read in fp16"
+            elif layer.kind in ("arithmetic", "table") and operands & unrounded and operands <= at_hand:
+                why[layer.name] = "what it reads is made in fp16"
+                unrounded.add(layer.output)
+        if len(why) == settled:
+            break
     int8 = frozenset(layer.name for layer in layers if layer.name not in why)
     return Plan(int8, frozenset(wanted), why, root)
+
+
+def _makes_picture(layer: Layer) -> bool:
+    """Whether a layer's result has more than one pixel."""
+    shape = layer.node.outputs[0].shape
+    return shape is not None and len(shape) == 4 and any(size != 1 for size in shape[2:])
+
+
+def _at_hand(layers: list[Layer], why: Mapping[str, str], root: Mapping[str, str]) -> set[str]:
+    """Tensors that fp16 readers get without codes.
+
+    Those made in float, by convolutions with one reader, and by a table with one reader on such a tensor.
+    """
+    readers = Counter(root[name] for layer in layers if layer.kind != "movement" for name in layer.inputs)
+    found: set[str] = set()
+    for layer in layers:
+        alone = readers[layer.output] == 1
+        follows = layer.kind == "table" and root[layer.inputs[0]] in found
+        if layer.kind != "movement" and (layer.name in why or (alone and (layer.kind == "mac" or follows))):
+            found.add(layer.output)
+    return found

@@ -44,6 +44,21 @@ def test_rounds_once_to_half_after_a_fused_relu() -> None:
     np.testing.assert_allclose(result, expected, rtol=6e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("channels", [1, 65], ids=["one_slope", "slope_per_channel"])
+def test_rounds_once_to_half_after_a_fused_slope(channels: int) -> None:
+    source, output = Plane(1, 65, 7, 9, "float16"), Plane(1, 65, 7, 9, "float16", BOTH_SIDES)
+    x = floats(source)
+    ones, zeros = np.ones(65, np.float32), np.zeros(65, np.float32)
+    slope = np.linspace(0.2, 0.4, channels, dtype=np.float32).squeeze()
+    spec = instance_norm.InstanceNormSpec(source, output, slope=True)
+    result = run_to_plane(
+        instance_norm.build(spec, NATIVE, ones, zeros, slope), [to_plane(x, source)], output
+    )
+    plain = normalised(x, ones, zeros, 1e-5)
+    expected = np.where(plain < 0, plain * slope.reshape(1, -1, 1, 1), plain)
+    np.testing.assert_allclose(result, expected, rtol=6e-4, atol=1e-6)
+
+
 def test_refuses_codes() -> None:
     plane = Plane(1, 3, 2, 2, "uint8")
     with pytest.raises(ModelError, match="cannot be normalised"):

@@ -111,10 +111,9 @@ class InstanceNormStep:
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The normalising kernel."""
         source, output = as_plane(inputs[0]), as_plane(output)
-        spec = instance_norm.InstanceNormSpec(
-            source, output, self.epsilon, self.activation.low, self.activation.high
-        )
-        return instance_norm.build(spec, target, self.gamma, self.beta)
+        low, high, slope = self.activation.low, self.activation.high, self.activation.slope
+        spec = instance_norm.InstanceNormSpec(source, output, self.epsilon, low, high, slope is not None)
+        return instance_norm.build(spec, target, self.gamma, self.beta, slope)
 
 
 @selector("MaxPool", "AveragePool")
@@ -154,12 +153,12 @@ def select_global_pool(node: ir.Node, view: GraphView) -> GlobalPoolStep | None:
 
 @selector("InstanceNormalization")
 def select_instance_norm(node: ir.Node, view: GraphView) -> InstanceNormStep | None:
-    """``InstanceNormalization → [Relu]`` of a float picture."""
+    """``InstanceNormalization → [Relu, LeakyRelu, …]`` of a float picture."""
     picture = node.inputs[0]
     gamma, beta = (view.folded(value) for value in node.inputs[1:3])
     if picture is None or not view.is_float_picture(picture) or gamma is None or beta is None:
         return None
-    result, activation, covered = following_activation(node.outputs[0], view)
+    result, activation, covered = following_activation(node.outputs[0], view, slopes=True)
     return InstanceNormStep(
         view.float_plane(picture),
         view.float_plane(result),

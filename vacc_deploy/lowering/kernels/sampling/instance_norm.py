@@ -2,6 +2,8 @@
 
     y = (x − mean) · γ / sqrt(variance + ε) + β        variance over H·W, not H·W − 1
 
+and ``slope · y`` where that is negative and a leaky ReLU or PReLU is fused.
+
 Three phases. In parallel, every row gives the mean and the squared deviations of its pixels in float32; per
 block, the rows are joined in float64 in their order (equal counts: the mean of means, and the deviations of
 the row means on top); in parallel, every row is normalised. No sum depends on the number of threads, and
@@ -59,6 +61,7 @@ class InstanceNormSpec:
         epsilon: Added to the variance.
         low: Smallest result; 0 for a fused ReLU.
         high: Largest result.
+        slope: Whether negative results are multiplied by a slope, one per channel.
     """
 
     input: Plane
@@ -66,6 +69,7 @@ class InstanceNormSpec:
     epsilon: float = 1e-5
     low: float = -math.inf
     high: float = math.inf
+    slope: bool = False
 
     def __post_init__(self) -> None:
         """Checks types and shapes.
@@ -79,18 +83,22 @@ class InstanceNormSpec:
 
     @property
     def affine(self) -> Plane:
-        """The plane that γ and β are packed as."""
+        """The plane that γ, β and slopes are packed as."""
         return Plane(1, self.input.channels, 1, 1, "float32")
 
 
 @cache
 def emit(spec: InstanceNormSpec, target: Target) -> Any:
-    """``instance_norm(input, gamma, beta, output)``."""
+    """``instance_norm(input, gamma, beta, [slope], output)``."""
     plane = spec.input
     pictures = plane.batch * plane.blocks
     with kernel_function("instance_norm") as function:
-        source, gamma, beta, output = declare(
-            input=plane, gamma=spec.affine, beta=spec.affine, output=spec.output
+        source, gamma, beta, slope, output = declare(
+            input=plane,
+            gamma=spec.affine,
+            beta=spec.affine,
+            slope=spec.affine if spec.slope else None,
+            output=spec.output,
         )
         rows = T.alloc_buffer((pictures * plane.height * 2 * plane.block,), "float32", layout=None, align=64)
         whole = T.alloc_buffer((pictures * 2 * plane.block,), "float32", layout=None, align=64)
@@ -99,7 +107,7 @@ def emit(spec: InstanceNormSpec, target: Target) -> Any:
         with T.parallel(0, pictures) as picture:
             _join_rows(spec, picture, rows, gamma, whole)
         with written_rows(output) as row:
-            _normalise(spec, source, row, whole, beta, output)
+            _normalise(spec, source, row, whole, beta, slope, output)
     return function.get()
 
 
@@ -158,6 +166,7 @@ def _normalise(
     row: tuple[Expr, Expr, Expr],
     whole: Buffer,
     beta: FlatPlane,
+    slope: FlatPlane | None,
     output: FlatPlane,
 ) -> None:
     n, block, _ = row
@@ -170,6 +179,7 @@ def _normalise(
     mean = repeated(load(whole, (at,), plane.block))
     gain = repeated(load(whole, (at + plane.block,), plane.block))
     shift = repeated(load(beta.buffer, (beta.at(0, block, 0),), plane.block))
+    leak = repeated(load(slope.buffer, (slope.at(0, block, 0),), plane.block)) if slope else None
     start, written = source.at(*row), output.at(*row)
 
     def body(offset: Expr, channel: int, lanes: int) -> None:
@@ -177,21 +187,33 @@ def _normalise(
             return values if lanes == LANES else take(values, range(lanes))
 
         x = cast(load(source.buffer, (start + offset,), lanes), "float32")
-        y = finish((x - first(mean)) * first(gain) + first(shift), output, spec.low, spec.high)
+        y = let((x - first(mean)) * first(gain) + first(shift))
+        if leak is not None:
+            y = T.Select(y < constant(0.0, "float32", lanes), y * first(leak), y)
+        y = finish(y, output, spec.low, spec.high)
         store(output.buffer, (written + offset,), only_live(y, output, block, channel))
 
     vectors(plane.width * plane.block, plane.block, body)
 
 
-def pack(spec: InstanceNormSpec, target: Target, gamma: Array, beta: Array) -> dict[str, npt.NDArray[Any]]:
+def pack(
+    spec: InstanceNormSpec, target: Target, gamma: Array, beta: Array, slope: Array | None = None
+) -> dict[str, npt.NDArray[Any]]:
     """The parameters; see `build`."""
+    params = {"gamma": gamma, "beta": beta}
+    if spec.slope:
+        if slope is None:
+            raise ValueError("the spec has a slope, but pack got none")
+        params["slope"] = np.broadcast_to(slope, (spec.input.channels,))
     return {
         name: constant_plane(np.asarray(values, np.float32).reshape(1, -1, 1, 1), spec.affine)
-        for name, values in (("gamma", gamma), ("beta", beta))
+        for name, values in params.items()
     }
 
 
-def build(spec: InstanceNormSpec, target: Target, gamma: Array, beta: Array) -> Kernel:
+def build(
+    spec: InstanceNormSpec, target: Target, gamma: Array, beta: Array, slope: Array | None = None
+) -> Kernel:
     """The kernel of an instance normalisation.
 
     Args:
@@ -199,5 +221,6 @@ def build(spec: InstanceNormSpec, target: Target, gamma: Array, beta: Array) -> 
         target: CPU level.
         gamma: (C,) factors; ones for none.
         beta: (C,) summands; zeros for none.
+        slope: () or (C,); needed where the spec has a slope.
     """
-    return Kernel(emit(spec, target), pack(spec, target, gamma, beta))
+    return Kernel(emit(spec, target), pack(spec, target, gamma, beta, slope))
