@@ -1,6 +1,6 @@
 """Renders a recipe's build YAML and vdsp JSON, so that calibration and run time read the same pre-processing.
 
-``python -m vacc_deploy.export.render`` rewrites every shipped file in a source checkout.
+``python -m vacc_deploy.export.render`` rewrites what changed in a source checkout, `catalogue.json` too.
 """
 
 from __future__ import annotations
@@ -108,11 +108,13 @@ def _settings(recipe: Recipe) -> BuildSettings:
 
 def main() -> int:
     """Rewrite the rendered files of the source checkout and list those that changed."""
+    from vacc_deploy.export.catalogue import FILE, catalogue_text
     from vacc_deploy.export.registry import shipped_recipes
     from vacc_deploy.safe_io.atomic import write_text_atomic
 
-    checkout = Path(__file__).resolve().parent.parent
-    for path, text in rendered_files(shipped_recipes()).items():
+    checkout, recipes = Path(__file__).resolve().parent.parent, shipped_recipes()
+    files = {**rendered_files(recipes), f"export/{FILE}": catalogue_text(recipes)}
+    for path, text in files.items():
         target = checkout / path
         if not target.is_file() or target.read_text(encoding="utf-8") != text:
             write_text_atomic(target, text)
