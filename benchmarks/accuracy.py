@@ -34,7 +34,7 @@ from vacc_deploy.evaluate import evaluate, get_protocol
 from vacc_deploy.evaluate.model_function import ModelFunction, open_model
 from vacc_deploy.frontend import load_model
 from vacc_deploy.precision import PrecisionLimits
-from vacc_deploy.quantize.score import runner
+from vacc_deploy.quantize.sessions import runner
 
 Array = npt.NDArray[Any]
 Row = dict[str, Any]

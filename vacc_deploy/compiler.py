@@ -33,10 +33,10 @@ from vacc_deploy.lowering.target import Target, resolve_target
 from vacc_deploy.precision import PrecisionLimits, search_precisions
 from vacc_deploy.processing import Postprocess, Preprocess
 from vacc_deploy.quantize.calibrate import calibrate, memory_needed
-from vacc_deploy.quantize.guard_rails import raise_if_strict
 from vacc_deploy.quantize.layers import find_layers
+from vacc_deploy.quantize.observe.guard_rails import raise_if_strict
 from vacc_deploy.quantize.qdq import quantize
-from vacc_deploy.quantize.search import SearchResult
+from vacc_deploy.quantize.search.search import SearchResult
 from vacc_deploy.quantize.table import CalibrationTable
 from vacc_deploy.quantize.vendor_keys import settings_from_config, translate
 from vacc_deploy.safe_io import parse_json, read_text, sha256_of

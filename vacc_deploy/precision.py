@@ -17,17 +17,17 @@ from vacc_deploy.data.dataset import Dataset
 from vacc_deploy.errors import ConfigError
 from vacc_deploy.evaluate.evaluator import select_pairs
 from vacc_deploy.evaluate.protocol import EvaluationProtocol, Sample, recipe_protocol
-from vacc_deploy.quantize.calibrate import checked_feeds
-from vacc_deploy.quantize.crops import CropKeeper
 from vacc_deploy.quantize.diff import diff_layers
-from vacc_deploy.quantize.improve import correct_again
+from vacc_deploy.quantize.improve.walk import correct_again
 from vacc_deploy.quantize.layers import find_layers
+from vacc_deploy.quantize.observe.crops import CropKeeper
+from vacc_deploy.quantize.observe.feeds import checked_feeds
 from vacc_deploy.quantize.score import FidelityScore, ReferenceScore, psnr
-from vacc_deploy.quantize.search import Search, SearchResult
+from vacc_deploy.quantize.search.search import Search, SearchResult
+from vacc_deploy.quantize.search.trials import Measurement, Trials
+from vacc_deploy.quantize.sessions import runs_on_crops
 from vacc_deploy.quantize.settings import CalibrationSettings
-from vacc_deploy.quantize.side_by_side import runs_on_crops
 from vacc_deploy.quantize.table import CalibrationTable
-from vacc_deploy.quantize.trials import Measurement, Trials
 
 Array = npt.NDArray[Any]
 

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from vacc_deploy.artifact import Manifest, SelfTest, TensorSpec, write_artifact
 from vacc_deploy.cpu import cpu_count, cpu_features
-from vacc_deploy.quantize.observe import open_session
+from vacc_deploy.quantize.sessions import open_session
 from vacc_deploy.runtime.model import Model
 
 

@@ -149,3 +149,6 @@ def pictures(model: ir.Model, count: int = 3, seed: int = 0):
             0.5 + 0.4 * np.sin(rows + phase) * np.cos(columns * 2 + phase) + rng.normal(0, 0.03, shape[1:])
         )
         yield {"input": np.clip(picture, 0, 1)[None].astype(np.float32)}
+
+
+FEEDS = {name: list(pictures(make(), 6)) for name, make in MODELS.items()}

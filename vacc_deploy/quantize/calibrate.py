@@ -6,7 +6,7 @@ in int8 is decided by the table alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Sized
 from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
@@ -14,40 +14,24 @@ from typing import Any
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.quantize.choose_factors import helpful_factors
-from vacc_deploy.quantize.choose_splits import worthwhile_splits
-from vacc_deploy.quantize.crops import CropKeeper
+from vacc_deploy.quantize.channels.equalise import equalise
 from vacc_deploy.quantize.default_precisions import picture_tensors
-from vacc_deploy.quantize.equalise import equalise
 from vacc_deploy.quantize.first_table import Progress, collect_histograms, first_table, observed_tensors
-from vacc_deploy.quantize.guard_rails import DataWatch, threshold_warnings
-from vacc_deploy.quantize.improve import improve
+from vacc_deploy.quantize.improve.choose_factors import helpful_factors
+from vacc_deploy.quantize.improve.choose_splits import worthwhile_splits
+from vacc_deploy.quantize.improve.round_weights import rounding_bytes
+from vacc_deploy.quantize.improve.walk import improve
 from vacc_deploy.quantize.layers import find_layers, static_shape
-from vacc_deploy.quantize.observe import (
-    Observer,
-    announced_bytes,
-    checked_feed,
-    input_shapes,
-    live_bytes,
-    weight_bytes,
-)
+from vacc_deploy.quantize.observe.crops import CropKeeper
+from vacc_deploy.quantize.observe.feeds import checked_feeds
+from vacc_deploy.quantize.observe.guard_rails import DataWatch, threshold_warnings
+from vacc_deploy.quantize.observe.memory import announced_bytes, live_bytes, weight_bytes
+from vacc_deploy.quantize.observe.observer import Observer
 from vacc_deploy.quantize.qdq import plan_for
-from vacc_deploy.quantize.round_weights import rounding_bytes
 from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.table import CalibrationTable
 
 Array = npt.NDArray[Any]
-
-
-def checked_feeds(model: ir.Model, dataset: Iterable[dict[str, Array]]) -> Iterator[dict[str, Array]]:
-    """`dataset` as `model` reads it.
-
-    Raises:
-        DataError: A picture does not fit the network.
-    """
-    shapes = input_shapes(model)
-    for feed in dataset:
-        yield checked_feed(feed, shapes)
 
 
 def calibrate(

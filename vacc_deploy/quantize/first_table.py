@@ -10,13 +10,13 @@ import onnx_ir as ir
 
 from vacc_deploy.errors import DataError
 from vacc_deploy.quantize.calibrators import choose_range
-from vacc_deploy.quantize.choose_thresholds import CANDIDATES
+from vacc_deploy.quantize.calibrators.proposals import CANDIDATES
+from vacc_deploy.quantize.channels.equalise import Factors
 from vacc_deploy.quantize.default_precisions import layer_entries, picture_tensors
 from vacc_deploy.quantize.digest import model_digest
-from vacc_deploy.quantize.equalise import Factors
-from vacc_deploy.quantize.histogram import Histogram
 from vacc_deploy.quantize.layers import Layer
-from vacc_deploy.quantize.observe import Observer
+from vacc_deploy.quantize.observe.histogram import Histogram
+from vacc_deploy.quantize.observe.observer import Observer
 from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
 from vacc_deploy.quantize.tensor_entry import make_entry

@@ -23,12 +23,12 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.errors import DataError
+from vacc_deploy.quantize.channels.rearrange import rearranged
 from vacc_deploy.quantize.digest import model_digest
 from vacc_deploy.quantize.int8_support import constant_of
 from vacc_deploy.quantize.layers import Layer, find_layers
 from vacc_deploy.quantize.plan import Plan, make_plan
 from vacc_deploy.quantize.quantized_constants import QuantizedWeight, quantize_constant, table_weights
-from vacc_deploy.quantize.rearrange import rearranged
 from vacc_deploy.quantize.scheme import QuantParams, quant_params
 from vacc_deploy.quantize.table import CalibrationTable
 

@@ -18,15 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.quantize.observe import open_session, without_sizes
 from vacc_deploy.quantize.qdq import quantize
-from vacc_deploy.quantize.side_by_side import runs_on_crops
+from vacc_deploy.quantize.sessions import Run, runner, runs_on_crops
 from vacc_deploy.quantize.table import CalibrationTable
 from vacc_deploy.quantize.unsigned import to_unsigned
 
 Array = npt.NDArray[Any]
 Feed = dict[str, Array]
-Run = Callable[[Feed], list[Array]]
 Select = Callable[[Sequence[Array]], Array]  # of a network's outputs the one that is the picture
 
 _MOST_DB = 120.0
@@ -38,18 +36,6 @@ class Score(Protocol):
 
     def __call__(self, run: Run) -> float:
         """The loss in dB of the network behind `run`; smaller is better, negative is a gain."""
-
-
-def runner(model: ir.Model, threads: int, *, any_size: bool = False) -> Run:
-    """A function that runs `model` in ONNX Runtime: feed in, outputs in order.
-
-    Args:
-        model: Any model that ONNX Runtime can run.
-        threads: Threads of ONNX Runtime.
-        any_size: Take pictures of any size, for a network that `runs_on_crops`.
-    """
-    session = open_session(without_sizes(model) if any_size else model, threads)
-    return lambda feed: list(session.run(None, feed))
 
 
 def quantized_runner(model: ir.Model, table: CalibrationTable, threads: int) -> Run:

@@ -18,67 +18,18 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from vacc_deploy.quantize.channels.rearrange import rearranged
 from vacc_deploy.quantize.int8_support import constant_of
 from vacc_deploy.quantize.layers import Layer, find_layers
-from vacc_deploy.quantize.observe import open_session
 from vacc_deploy.quantize.qdq import plan_for
 from vacc_deploy.quantize.quantized_constants import output_axis, quantize_constant, table_weights
-from vacc_deploy.quantize.rearrange import rearranged
 from vacc_deploy.quantize.scheme import QuantParams, quant_params
+from vacc_deploy.quantize.sessions import open_session
 from vacc_deploy.quantize.table import CalibrationTable
 from vacc_deploy.runtime.reference.fixed_point import dequantize, quantize
 
 Array = npt.NDArray[Any]
 Batch = list[Array]  # one array per picture
-
-_PICTURE_SIZED = frozenset(
-    {
-        "Add",
-        "AveragePool",
-        "BatchNormalization",
-        "Clip",
-        "Concat",
-        "Conv",
-        "ConvTranspose",
-        "DepthToSpace",
-        "HardSigmoid",
-        "Identity",
-        "LeakyRelu",
-        "MaxPool",
-        "Mul",
-        "PRelu",
-        "Pad",
-        "Relu",
-        "Sigmoid",
-        "SpaceToDepth",
-        "Sub",
-        "Tanh",
-    }
-)
-_DEAR_MACS = 100e9  # of one whole picture
-
-
-def runs_on_crops(model: ir.Model) -> bool:
-    """Whether the network gives a crop of its answer for a crop of its input, borders aside.
-
-    InstanceNormalization divides by the spread of what it sees, a crop's instead of the picture's: another
-    answer, but the same arithmetic on values of the same size. It counts where whole pictures would take
-    minutes.
-    """
-    for node in model.graph:
-        if node.op_type == "Resize":
-            if len(node.inputs) < 3 or constant_of(node.inputs[2]) is None:
-                return False
-        elif node.op_type not in _PICTURE_SIZED and node.op_type != "InstanceNormalization":
-            return False
-    if len(model.graph.inputs) != 1:
-        return False
-    return not has_own_statistics(model) or sum(layer.macs for layer in find_layers(model)) > _DEAR_MACS
-
-
-def has_own_statistics(model: ir.Model) -> bool:
-    """Whether the network normalises a picture by its own mean and spread."""
-    return any(node.op_type == "InstanceNormalization" for node in model.graph)
 
 
 def fake_quantize(x: Array, params: QuantParams) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 from vacc_deploy.quantize.calibrators import Range
 from vacc_deploy.quantize.calibrators.mse import squared_error
 from vacc_deploy.quantize.calibrators.registry import Scheme
-from vacc_deploy.quantize.histogram import Histogram
+from vacc_deploy.quantize.observe.histogram import Histogram
 from vacc_deploy.quantize.table import TensorEntry
 
 

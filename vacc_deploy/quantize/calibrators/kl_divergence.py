@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from vacc_deploy.quantize.calibrators.max import max_range
 from vacc_deploy.quantize.calibrators.registry import Range, Scheme, calibrator
-from vacc_deploy.quantize.histogram import Histogram
+from vacc_deploy.quantize.observe.histogram import Histogram
 
 Array = npt.NDArray[Any]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vacc_deploy.quantize.calibrators.registry import Range, Scheme, calibrator
-from vacc_deploy.quantize.histogram import Histogram
+from vacc_deploy.quantize.observe.histogram import Histogram
 
 
 @calibrator("max")

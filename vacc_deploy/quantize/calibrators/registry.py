@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
 
 from vacc_deploy.errors import ConfigError
-from vacc_deploy.quantize.histogram import Histogram
+from vacc_deploy.quantize.observe.histogram import Histogram
 
 Scheme = Literal["symmetric", "asymmetric"]
 

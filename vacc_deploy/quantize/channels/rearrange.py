@@ -5,9 +5,9 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from vacc_deploy.errors import DataError
-from vacc_deploy.quantize.equalise import equalise
+from vacc_deploy.quantize.channels.equalise import equalise
+from vacc_deploy.quantize.channels.split import split_channels
 from vacc_deploy.quantize.scheme import quant_params
-from vacc_deploy.quantize.split_channels import split_channels
 from vacc_deploy.quantize.table import CalibrationTable
 
 

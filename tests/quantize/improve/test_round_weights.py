@@ -12,8 +12,8 @@ from small_models import MODELS, Builder, pictures
 
 from vacc_deploy.errors import DataError
 from vacc_deploy.quantize.calibrate import calibrate
+from vacc_deploy.quantize.improve.round_weights import round_rows
 from vacc_deploy.quantize.qdq import quantize
-from vacc_deploy.quantize.round_weights import round_rows
 from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.table import CalibrationTable
 from vacc_deploy.quantize.weight_steps import read_steps, write_steps

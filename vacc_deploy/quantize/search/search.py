@@ -23,8 +23,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from vacc_deploy.quantize.search.trials import OutOfTimeError, Trials
 from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
-from vacc_deploy.quantize.trials import OutOfTimeError, Trials
 
 _FREE = 0.002  # a layer without MACs still costs memory traffic: what that weighs against MACs
 _RANKING_TIME = 0.35  # of the time limit

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.quantize.equalise import channels_of
+from vacc_deploy.quantize.channels.equalise import channels_of
+from vacc_deploy.quantize.channels.split import Site, find_sites
 from vacc_deploy.quantize.int8_support import constant_of
-from vacc_deploy.quantize.split_channels import Site, find_sites
 
 _MOST_CHANNELS = 1 / 8  # of a tensor's channels
 _LEAST_NOISE = 0.8  # of a tensor's rounding noise, that these have to bring

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.quantize.layers import Layer, static_shape
-from vacc_deploy.quantize.side_by_side import has_own_statistics, runs_on_crops
+from vacc_deploy.quantize.sessions import has_own_statistics, runs_on_crops
 
 Array = npt.NDArray[Any]
 Feed = dict[str, Array]

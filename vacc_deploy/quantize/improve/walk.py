@@ -14,10 +14,10 @@ import onnx_ir as ir
 from threadpoolctl import threadpool_limits
 
 from vacc_deploy.quantize.calibrators import Range
-from vacc_deploy.quantize.choose_thresholds import choose_step
-from vacc_deploy.quantize.correct_channels import correct_step
-from vacc_deploy.quantize.histogram import Histogram
-from vacc_deploy.quantize.round_weights import round_step
+from vacc_deploy.quantize.improve.choose_thresholds import choose_step
+from vacc_deploy.quantize.improve.correct_channels import correct_step
+from vacc_deploy.quantize.improve.round_weights import round_step
+from vacc_deploy.quantize.observe.histogram import Histogram
 from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.side_by_side import SideBySide, Step
 from vacc_deploy.quantize.table import CalibrationTable, TensorEntry

@@ -9,10 +9,10 @@ from small_models import MODELS, Builder, pictures
 
 from vacc_deploy.errors import DataError
 from vacc_deploy.quantize.calibrate import calibrate
-from vacc_deploy.quantize.choose_factors import helpful_factors, measure_factors
-from vacc_deploy.quantize.equalise import equalise, find_groups
+from vacc_deploy.quantize.channels.equalise import equalise, find_groups
+from vacc_deploy.quantize.improve.choose_factors import helpful_factors, measure_factors
 from vacc_deploy.quantize.layers import find_layers
-from vacc_deploy.quantize.score import runner
+from vacc_deploy.quantize.sessions import runner
 from vacc_deploy.quantize.settings import CalibrationSettings
 
 

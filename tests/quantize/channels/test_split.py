@@ -11,11 +11,12 @@ from small_models import MODELS, Builder, pictures
 
 from vacc_deploy.errors import DataError
 from vacc_deploy.quantize.calibrate import calibrate
-from vacc_deploy.quantize.choose_splits import worthwhile_splits
+from vacc_deploy.quantize.channels.split import find_sites, split_channels
+from vacc_deploy.quantize.improve.choose_splits import worthwhile_splits
 from vacc_deploy.quantize.qdq import quantize
-from vacc_deploy.quantize.score import quantized_runner, runner
+from vacc_deploy.quantize.score import quantized_runner
+from vacc_deploy.quantize.sessions import runner
 from vacc_deploy.quantize.settings import CalibrationSettings
-from vacc_deploy.quantize.split_channels import find_sites, split_channels
 from vacc_deploy.quantize.table import CalibrationTable
 
 LOUD = (3, 9)

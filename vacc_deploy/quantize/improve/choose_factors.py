@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.quantize.equalise import Factors, equalise, find_groups
+from vacc_deploy.quantize.channels.equalise import Factors, equalise, find_groups
 from vacc_deploy.quantize.first_table import collect_histograms, first_table, observed_tensors
 from vacc_deploy.quantize.layers import Layer
-from vacc_deploy.quantize.observe import Observer, open_session, without_sizes
-from vacc_deploy.quantize.score import quantized_runner, runner
+from vacc_deploy.quantize.observe.observer import Observer
+from vacc_deploy.quantize.score import quantized_runner
+from vacc_deploy.quantize.sessions import open_session, runner, runs_on_crops, without_sizes
 from vacc_deploy.quantize.settings import CalibrationSettings
-from vacc_deploy.quantize.side_by_side import runs_on_crops
 
 Array = npt.NDArray[Any]
 

@@ -8,7 +8,7 @@ import pytest
 from vacc_deploy.errors import ConfigError, DataError
 from vacc_deploy.quantize.calibrators import CALIBRATORS, Range, choose_range
 from vacc_deploy.quantize.calibrators.mse import squared_error
-from vacc_deploy.quantize.histogram import BINS, Histogram
+from vacc_deploy.quantize.observe.histogram import BINS, Histogram
 
 
 def histogram_of(*parts):

@@ -8,7 +8,7 @@ so observing needs no more memory than inference, however many tensors and pictu
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy import onnx_session
-from vacc_deploy.errors import DataError
 from vacc_deploy.freed_memory import return_freed_memory
-from vacc_deploy.quantize.histogram import BINS
 from vacc_deploy.quantize.layers import static_shape
+from vacc_deploy.quantize.sessions import open_session, without_sizes
 
 Array = npt.NDArray[Any]
 
@@ -113,97 +111,6 @@ class Observer:
             )
         }
         return observed, dict(zip(self.whole, results[3 * len(self.tensors) :], strict=True))
-
-
-def input_shapes(model: ir.Model) -> dict[str, tuple[int, ...]]:
-    """The shape of every network input by name."""
-    return {str(value.name): static_shape(value) for value in model.graph.inputs}
-
-
-def checked_feed(feed: dict[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-    """The arrays that a network reads, float32.
-
-    Raises:
-        DataError: One is missing, has another shape or is not finite.
-    """
-    arrays = {}
-    for name, shape in shapes.items():
-        if name not in feed:
-            raise DataError(
-                f"the data set has no array for the network's input {name!r}",
-                why=f"it has: {', '.join(sorted(feed)) or 'nothing'}",
-                hint="name the arrays of an npz as the network names its inputs",
-            )
-        array = np.ascontiguousarray(feed[name], np.float32)
-        if array.shape != shape:
-            raise DataError(
-                f"a calibration input has shape {array.shape}",
-                where=name,
-                hint=f"the network wants {shape}",
-            )
-        if not np.all(np.isfinite(array)):
-            raise DataError("a calibration input holds NaN or infinity", where=name)
-        arrays[name] = array
-    return arrays
-
-
-def open_session(model: ir.Model, threads: int) -> Any:
-    """An ONNX Runtime CPU session of any model that it can run, on so many threads."""
-    return onnx_session.open_session(ir.to_proto(model).SerializeToString(), threads)
-
-
-def without_sizes(model: ir.Model) -> ir.Model:
-    """A copy of `model` that states no picture's height or width."""
-    clone = model.clone()
-    for value in clone.graph.inputs:
-        if value.shape is not None and len(value.shape) == 4:
-            value.shape = ir.Shape([*value.shape[:2], f"{value.name}_height", f"{value.name}_width"])
-    for node in clone.graph:
-        for value in node.outputs:
-            if value.shape is not None:
-                value.shape = ir.Shape([None] * len(value.shape))
-    return clone
-
-
-def announced_bytes(model: ir.Model, tensors: int) -> int:
-    """An upper estimate of what observing needs: weights thrice, live activations, histograms, samples.
-
-    While the session opens, the weights are there as a message for ONNX Runtime, as its own copy and in its
-    kernels' order.
-    """
-    live, largest = live_bytes(model)
-    return 3 * weight_bytes(model) + 2 * live + 2 * largest + tensors * (BINS * 8 + 4 * SAMPLE)
-
-
-def weight_bytes(model: ir.Model) -> int:
-    """Bytes of all constants."""
-    return sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value is not None)
-
-
-def live_bytes(model: ir.Model) -> tuple[int, int]:
-    """The most bytes of activations that are alive at once, and the largest activation's, float32."""
-    last: dict[ir.Value, int] = {}
-    nodes = list(model.graph)
-    for index, node in enumerate(nodes):
-        for value in node.inputs:
-            if value is not None:
-                last[value] = index
-    live = peak = sum(_bytes(v) for v in model.graph.inputs)
-    largest = 0
-    for index, node in enumerate(nodes):
-        live += sum(_bytes(v) for v in node.outputs)
-        peak = max(peak, live)
-        largest = max([largest, *(_bytes(v) for v in node.outputs)])
-        live -= sum(
-            _bytes(v) for v in set(node.inputs) if v is not None and last[v] == index and v.producer()
-        )
-    return peak, largest
-
-
-def _bytes(value: ir.Value) -> int:
-    if value.shape is None or not all(isinstance(d, int) for d in value.shape):
-        return 0
-    return 4 * math.prod(value.shape.numpy())
 
 
 def _constant(graph: ir.Graph, name: str, array: Array) -> ir.Value:

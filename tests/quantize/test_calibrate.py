@@ -1,0 +1,59 @@
+"""Calibration on small networks: no worse than the recipe, the same twice, and clear about bad data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from small_models import FEEDS, MODELS, pictures
+
+from vacc_deploy.errors import DataError
+from vacc_deploy.quantize.calibrate import calibrate
+from vacc_deploy.quantize.diff import (
+    fidelity_db,
+)
+from vacc_deploy.quantize.settings import CalibrationSettings
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("scheme", ["symmetric", "asymmetric"])
+def test_the_default_is_no_worse_than_the_recipe(make, scheme):
+    model = make()
+    name = next(n for n, m in MODELS.items() if m is make)
+    feeds = FEEDS[name]
+    held_out = list(pictures(model, 3, seed=9))
+    recipe = CalibrationSettings.recipe_exact(scheme=scheme, threads=1)
+    default = CalibrationSettings(scheme=scheme, threads=1)
+    before = fidelity_db(model, calibrate(model, feeds, recipe), held_out, threads=1)
+    after = fidelity_db(model, calibrate(model, feeds, default), held_out, threads=1)
+    assert after > before - 1.0  # the classifier has 36 numbers to learn from
+
+
+def test_pictures_keep_their_extremes_and_small_layers_around_them_stay_in_fp16():
+    model = MODELS["residual"](channels=64)
+    table = calibrate(model, FEEDS["residual"], CalibrationSettings(threads=1))
+    assert table.tensors["input"].method == "max"
+    first = next(iter(table.layers.values()))
+    assert (first.precision, first.why[:8]) == ("int8", "default ") or first.why.startswith(
+        ("picture", "default")
+    )
+
+
+def test_calibrating_twice_gives_the_same_text():
+    model = MODELS["hourglass"]()
+    settings = CalibrationSettings(threads=1)
+    texts = {calibrate(model, FEEDS["hourglass"], settings).to_json() for _ in range(2)}
+    assert len(texts) == 1
+
+
+BAD_DATA = {
+    "empty": ([], "empty"),
+    "nan": ([{"input": np.full((1, 1, 12, 10), np.nan, np.float32)}], "NaN"),
+    "shape": ([{"input": np.zeros((1, 1, 12, 12), np.float32)}], "shape"),
+    "name": ([{"image": np.zeros((1, 1, 12, 10), np.float32)}], "'input'"),
+}
+
+
+@pytest.mark.parametrize(("data", "words"), BAD_DATA.values(), ids=BAD_DATA)
+def test_bad_data_are_refused(data, words):
+    with pytest.raises(DataError, match=words):
+        calibrate(MODELS["residual"](), data, CalibrationSettings(threads=1))

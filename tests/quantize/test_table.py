@@ -1,0 +1,58 @@
+"""The calibration table as text: exact, editable, and one clear error where it is broken."""
+
+from __future__ import annotations
+
+import pytest
+from small_models import FEEDS, MODELS
+
+from vacc_deploy.errors import DataError
+from vacc_deploy.quantize.calibrate import calibrate
+from vacc_deploy.quantize.qdq import quantize
+from vacc_deploy.quantize.settings import CalibrationSettings
+from vacc_deploy.quantize.table import CalibrationTable, read_number, write_number
+
+
+def test_a_table_survives_its_text():
+    model = MODELS["residual"]()
+    table = calibrate(model, FEEDS["residual"], CalibrationSettings(threads=1))
+    again = CalibrationTable.from_json(table.to_json())
+    assert again.to_json() == table.to_json()
+    assert quantize(model, again).graph.num_nodes() == quantize(model, table).graph.num_nodes()
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e-30, -7.0, 0.0])
+def test_numbers_are_exact_and_the_edited_decimal_wins(value):
+    assert read_number(write_number(value), "here") == value
+    assert read_number(f"{value.hex()} (0.625)", "here") == 0.625
+    assert read_number("2.5", "here") == 2.5
+    assert read_number(3, "here") == 3.0
+
+
+@pytest.mark.parametrize("text", ["abc", "0x1.8p0 (x)", None, [1]], ids=str)
+def test_other_text_is_no_number(text):
+    with pytest.raises(DataError, match="not a number"):
+        read_number(text, "here")
+
+
+def test_an_edited_table_is_obeyed():
+    model = MODELS["residual"]()
+    table = calibrate(model, FEEDS["residual"], CalibrationSettings.recipe_exact(threads=1))
+    text = table.to_json().replace('"precision": "int8"', '"precision": "fp16"', 1)
+    edited = CalibrationTable.from_json(text)
+    quantized = quantize(model, edited)
+    first = next(iter(table.layers))
+    assert next(n for n in quantized.graph if n.name == first).inputs[0].name == "input"
+
+
+BROKEN_TABLES = {
+    "no json": "hello",
+    "a list": "[]",
+    "newer": '{"format": 99}',
+    "empty": "{}",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN_TABLES.values(), ids=BROKEN_TABLES)
+def test_a_broken_table_is_one_clear_error(text):
+    with pytest.raises(DataError):
+        CalibrationTable.from_json(text)

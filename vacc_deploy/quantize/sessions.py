@@ -1,0 +1,96 @@
+"""ONNX Runtime sessions of models that are being worked on, of one size or of crops too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy.typing as npt
+import onnx_ir as ir
+
+from vacc_deploy import onnx_session
+from vacc_deploy.quantize.int8_support import constant_of
+from vacc_deploy.quantize.layers import find_layers
+
+Array = npt.NDArray[Any]
+Feed = dict[str, Array]
+Run = Callable[[Feed], list[Array]]
+
+_PICTURE_SIZED = frozenset(
+    {
+        "Add",
+        "AveragePool",
+        "BatchNormalization",
+        "Clip",
+        "Concat",
+        "Conv",
+        "ConvTranspose",
+        "DepthToSpace",
+        "HardSigmoid",
+        "Identity",
+        "LeakyRelu",
+        "MaxPool",
+        "Mul",
+        "PRelu",
+        "Pad",
+        "Relu",
+        "Sigmoid",
+        "SpaceToDepth",
+        "Sub",
+        "Tanh",
+    }
+)
+_DEAR_MACS = 100e9  # of one whole picture
+
+
+def open_session(model: ir.Model, threads: int) -> Any:
+    """An ONNX Runtime CPU session of any model that it can run, on so many threads."""
+    return onnx_session.open_session(ir.to_proto(model).SerializeToString(), threads)
+
+
+def without_sizes(model: ir.Model) -> ir.Model:
+    """A copy of `model` that states no picture's height or width."""
+    clone = model.clone()
+    for value in clone.graph.inputs:
+        if value.shape is not None and len(value.shape) == 4:
+            value.shape = ir.Shape([*value.shape[:2], f"{value.name}_height", f"{value.name}_width"])
+    for node in clone.graph:
+        for value in node.outputs:
+            if value.shape is not None:
+                value.shape = ir.Shape([None] * len(value.shape))
+    return clone
+
+
+def runner(model: ir.Model, threads: int, *, any_size: bool = False) -> Run:
+    """A function that runs `model` in ONNX Runtime: feed in, outputs in order.
+
+    Args:
+        model: Any model that ONNX Runtime can run.
+        threads: Threads of ONNX Runtime.
+        any_size: Take pictures of any size, for a network that `runs_on_crops`.
+    """
+    session = open_session(without_sizes(model) if any_size else model, threads)
+    return lambda feed: list(session.run(None, feed))
+
+
+def runs_on_crops(model: ir.Model) -> bool:
+    """Whether the network gives a crop of its answer for a crop of its input, borders aside.
+
+    InstanceNormalization divides by the spread of what it sees, a crop's instead of the picture's: another
+    answer, but the same arithmetic on values of the same size. It counts where whole pictures would take
+    minutes.
+    """
+    for node in model.graph:
+        if node.op_type == "Resize":
+            if len(node.inputs) < 3 or constant_of(node.inputs[2]) is None:
+                return False
+        elif node.op_type not in _PICTURE_SIZED and node.op_type != "InstanceNormalization":
+            return False
+    if len(model.graph.inputs) != 1:
+        return False
+    return not has_own_statistics(model) or sum(layer.macs for layer in find_layers(model)) > _DEAR_MACS
+
+
+def has_own_statistics(model: ir.Model) -> bool:
+    """Whether the network normalises a picture by its own mean and spread."""
+    return any(node.op_type == "InstanceNormalization" for node in model.graph)
