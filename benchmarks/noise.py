@@ -29,7 +29,8 @@ from PIL import Image
 
 from vacc_deploy.frontend.load import load_model
 from vacc_deploy.quantize.calibrate import calibrate
-from vacc_deploy.quantize.score import quantized_runner, runner
+from vacc_deploy.quantize.score import quantized_runner
+from vacc_deploy.quantize.sessions import runner
 from vacc_deploy.quantize.settings import CalibrationSettings
 
 Array = npt.NDArray[Any]

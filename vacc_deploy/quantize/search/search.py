@@ -13,7 +13,7 @@
    that halve where a whole group cannot go.
 
 The pictures scored on are few, and others may lose more; so whatever costs no MACs (1 and 3) goes on down
-to half the limit. MACs are spent for the limit itself.
+to three fifths of the limit. MACs are spent for the limit itself.
 
 The best network so far is kept throughout; `trials` does that, and lets an interrupted search resume.
 """
