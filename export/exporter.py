@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -168,6 +169,7 @@ def export_model(
         cleaned.metadata_props[METADATA_KEY] = document
         data["onnx"] = ir.serde.serialize_model(cleaned).SerializeToString(deterministic=True)
         del cleaned
+        gc.collect()  # modules and what was traced from them refer to one another in rings
         return_freed_memory()
         got = run_onnx(data["onnx"], recipe.input_name, example)
         proofs["onnx"] = compare("onnx", expected, got, tolerance)

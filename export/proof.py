@@ -44,7 +44,7 @@ def run_torchscript(data: bytes, example: torch.Tensor) -> Outputs:
 
 def run_onnx(data: bytes, input_name: str, example: torch.Tensor) -> Outputs:
     """Outputs of a serialised ONNX model in ONNX Runtime on one thread."""
-    session = open_session(data, threads=1)
+    session = open_session(data, threads=1, spare_memory=True)
     outputs: Outputs = session.run(None, {input_name: example.numpy()})
     return outputs
 

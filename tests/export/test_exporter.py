@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import nn
 from vacc_deploy.cli.app import main
 from vacc_deploy.errors import ConfigError, ModelError
 from vacc_deploy.evaluate import get_protocol
+from vacc_deploy.export import exporter, proof
 from vacc_deploy.export.complexity import measure
 from vacc_deploy.export.exporter import export_model
 from vacc_deploy.export.proof import compare
@@ -209,6 +211,27 @@ def test_complexity(stem: str) -> None:
     assert cost.parameters == parameters
     assert cost.macs == pytest.approx(macs, rel=5e-4)  # enlarging by a transposed filter costs less
     assert cost.card_gflops == pytest.approx(2 * cost.macs / 0.9e9)
+
+
+def test_the_network_is_gone_before_onnx_runtime_needs_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks: list[weakref.ref[nn.Module]] = []
+    alive: list[bool] = []
+
+    def build() -> nn.Module:
+        network = Doubler()
+        network.ring = lambda: network  # as the hooks of a spectral normalisation do
+        networks.append(weakref.ref(network))
+        return network
+
+    def run_onnx(*arguments: Any) -> Any:
+        alive.append(networks[0]() is not None)
+        return proof.run_onnx(*arguments)
+
+    monkeypatch.setattr(exporter, "run_onnx", run_onnx)
+    export_model(recipe(build=build), out_dir=tmp_path)
+    assert alive == [False]
 
 
 @pytest.mark.parametrize("stem", ["vdsr", "lesrcnn_x2"])
