@@ -12,14 +12,21 @@ import tvm
 from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, floats, run_to_plane, to_plane
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels.convolution import hconv_transpose2d, qconv_transpose2d
+from vacc_deploy.lowering.kernels.convolution import (
+    hconv_transpose2d,
+    qconv_transpose2d,
+    qconv_transpose2d_winograd,
+)
 from vacc_deploy.lowering.kernels.convolution.conv_transpose_sections import (
     Geometry,
+    outputs_first,
     required_halo,
     transpose_parts,
 )
 from vacc_deploy.lowering.kernels.convolution.epilogue import Epilogue, Residual
 from vacc_deploy.lowering.kernels.convolution.float_epilogue import FloatEpilogue
+from vacc_deploy.lowering.kernels.convolution.winograd_integer import Transposed
+from vacc_deploy.lowering.kernels.isa.simd import simd_of
 from vacc_deploy.lowering.kernels.isa.tile import EmulatedTiles
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Halo, Plane
@@ -124,6 +131,117 @@ def test_codes_equal_the_reference(case: Case, target: str, y_type: str) -> None
     m = per_channel(multiplier, 4)
     want = requantize(acc, m, 100, 90, 255, dtype=np.uint8) if y_type == "uint8" else to_half(acc, m)
     np.testing.assert_array_equal(got, want)
+
+
+WINOGRAD = {
+    "gpen": Case(64, 32, 9, 12, kernel=(3, 3), pads=(0, 0, 0, 0)),
+    "odd_channels": Case(33, 17, 8, 5, kernel=(3, 3), pads=(0, 0, 0, 0), zero_point=200),
+    "many_chunks": Case(32, 16, 37, 41, kernel=(3, 3), pads=(0, 0, 0, 0), zero_point=1),
+    "heavy": Case(128, 256, 24, 25, kernel=(3, 3), pads=(0, 0, 0, 0)),
+    "heavy_in_chunks": Case(512, 32, 72, 75, kernel=(3, 3), pads=(0, 0, 0, 0)),
+    "even_size": Case(64, 32, 9, 12, kernel=(3, 3), pads=(1, 1, 1, 1), output_padding=(1, 1)),
+    "padded_one_way": Case(64, 32, 9, 12, kernel=(3, 3), pads=(0, 1, 0, 1), output_padding=(0, 1)),
+    "cropped": Case(64, 32, 9, 12, kernel=(3, 3), pads=(2, 2, 1, 1)),
+    "batch_2": Case(64, 16, 5, 6, kernel=(3, 3), pads=(0, 0, 0, 0), batch=2),
+}
+
+
+@pytest.mark.parametrize("y_type", ["uint8", "float16"])
+@pytest.mark.parametrize(
+    ("case", "target"),
+    [
+        pytest.param(case, target, id=f"{name}-{target}")
+        for name, case in WINOGRAD.items()
+        for target in RUNNABLE
+        if simd_of(TARGETS[target]).weight_dtype == "int16"
+    ],
+)
+def test_winograd_equals_the_reference(case: Case, target: str, y_type: str) -> None:
+    x, y = case.planes("uint8", y_type, (case.zero_point, 100 if y_type == "uint8" else 0))
+    weights, bias, multiplier = integer_operands(case)
+    spec = qconv_transpose2d.QConvTranspose2dSpec(
+        x, y, case.kernel, case.stride, pads=case.pads[:2], epilogue=Epilogue(100, low=90)
+    )
+    kernel = qconv_transpose2d.build(spec, TARGETS[target], weights, bias, multiplier, algorithm="winograd")
+    source = codes(x)
+    got = run_to_plane(kernel, [to_plane(source, x)], y, TARGETS[target])
+    acc = accumulate(
+        source, weights, bias, zero_point=case.zero_point, strides=case.stride, **case.attributes
+    )
+    m = per_channel(multiplier, 4)
+    want = requantize(acc, m, 100, 90, 255, dtype=np.uint8) if y_type == "uint8" else to_half(acc, m)
+    np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_winograd_is_exact_up_to_its_limit(sign: int) -> None:
+    case = Case(64, 32, 9, 9, kernel=(3, 3), pads=(0, 0, 0, 0), zero_point=0)
+    x, y = case.planes("uint8", "float16")
+    limit, target = Transposed((1, 1)).sum_limit, TARGETS["generic"]
+    weights = np.full((64, 32, 3, 3), sign * 127, np.int8)
+    multiplier = np.full(32, 2.0**-15, np.float32)
+    spec = qconv_transpose2d.QConvTranspose2dSpec(x, y, (3, 3), (2, 2))
+    ordinary = outputs_first(weights, 1)
+    for beyond, algorithm in ((0, "winograd"), (1, "sections")):
+        bias = np.full(32, sign * (limit - 1 + beyond - 255 * 127 * 576), np.int32)
+        chosen = qconv_transpose2d.choose_algorithm(spec, target, ordinary, bias, multiplier)
+        assert chosen == algorithm
+        source = np.full((1, 64, 9, 9), 255, np.uint8)
+        kernel = qconv_transpose2d.build(spec, target, weights, bias, multiplier)
+        got = run_to_plane(kernel, [to_plane(source, x)], y, target)
+        acc = accumulate(source, weights, bias, strides=(2, 2), pads=case.pads)
+        np.testing.assert_array_equal(got, to_half(acc, np.float32(2.0**-15)))
+
+
+def test_winograd_adds_a_residual() -> None:
+    case, target = WINOGRAD["gpen"], TARGETS["generic"]
+    x, y = case.planes("uint8", "uint8", (128, 77))
+    other = replace(y, halo=Halo(0, 1, 0, 0), fill=60)
+    epilogue = Epilogue(100, residual=Residual(other, low=80, high=240))
+    spec = qconv_transpose2d.QConvTranspose2dSpec(x, y, (3, 3), (2, 2), epilogue=epilogue)
+    operands, factors = integer_operands(case), add_factors(0.7, 1.9, 1.1)
+    stored = [to_plane(codes(x), x), to_plane(codes(other, 5), other)]
+    got, want = (
+        run_to_plane(
+            qconv_transpose2d.build(spec, target, *operands, residual=factors, algorithm=algorithm),
+            stored,
+            y,
+            target,
+        )
+        for algorithm in qconv_transpose2d.ALGORITHMS
+    )
+    np.testing.assert_array_equal(got, want)
+
+
+def test_a_window_that_the_halo_does_not_cover_is_computed_in_sections() -> None:
+    case = Case(64, 32, 9, 12, kernel=(3, 3), pads=(1, 1, 1, 1))
+    x, y = case.planes("uint8", "uint8")
+    spec = qconv_transpose2d.QConvTranspose2dSpec(x, y, (3, 3), (2, 2), pads=(1, 1))
+    weights, *others = integer_operands(case)
+    operands = (outputs_first(weights, 1), *others)
+    assert qconv_transpose2d.choose_algorithm(spec, TARGETS["generic"], *operands) == "sections"
+    wider = replace(x, halo=Halo(1, 1, 1, 1))
+    spec = replace(spec, source=wider)
+    assert qconv_transpose2d.choose_algorithm(spec, TARGETS["generic"], *operands) == "winograd"
+
+
+PAYS = {
+    "many_tiles": (Case(1024, 256, 64, 64, kernel=(3, 3), pads=(0, 0, 0, 0)), "x86-64-v3", True),
+    "weights_too_far": (Case(1024, 512, 32, 32, kernel=(3, 3), pads=(0, 0, 0, 0)), "x86-64-v3", False),
+    "8_bit_products": (Case(1024, 256, 64, 64, kernel=(3, 3), pads=(0, 0, 0, 0)), "x86-64-v4", False),
+    "4x4": (CASES["fsrnet_4x4_s2"], "x86-64-v3", False),
+    "groups": (CASES["groups_4"], "x86-64-v3", False),
+}
+
+
+@pytest.mark.parametrize(("case", "target", "pays"), PAYS.values(), ids=PAYS.keys())
+def test_winograd_is_for_where_it_pays(case: Case, target: str, pays: bool) -> None:
+    x, y = case.planes("uint8", "uint8")
+    spec = qconv_transpose2d.QConvTranspose2dSpec(
+        x, y, case.kernel, case.stride, pads=case.pads[:2], groups=case.groups
+    )
+    tiling = qconv_transpose2d_winograd.tiling_of(simd_of(TARGETS[target]), spec)
+    assert (tiling is not None) is pays
 
 
 AMX_CASES = {

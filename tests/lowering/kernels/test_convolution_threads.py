@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plane_harness import digests_by_threads, lines_of_two_threads
 
-NAMES = {"direct", "winograd", "dot", "depthwise", "transpose", "codes", "matmul"}
+NAMES = {"direct", "winograd", "dot", "depthwise", "transpose", "codes", "codes_winograd", "matmul"}
 
 
 def test_one_and_two_threads_agree() -> None:
@@ -43,6 +43,8 @@ def main() -> None:
     doubled, codes_out = plane(33, 50, 54), plane(33, 50, 54, "uint8")
     transposed = hconv_transpose2d.HconvTranspose2dSpec(x, doubled, (4, 4), (2, 2), padding=(1, 1))
     of_codes = qconv_transpose2d.QConvTranspose2dSpec(deep, codes_out, (4, 4), (2, 2), pads=(1, 1))
+    of_3x3_out = plane(33, 51, 55, "uint8")
+    of_3x3 = qconv_transpose2d.QConvTranspose2dSpec(deep, of_3x3_out, (3, 3), (2, 2))
     integers, scales = (filters(40, 33, 4, 4) * 200).astype(np.int8), np.full(33, 0.01, np.float32)
     kernels = {
         "direct": (x, convolution(70, 1)),
@@ -51,6 +53,10 @@ def main() -> None:
         "depthwise": (x, convolution(40, 3, 40)),
         "transpose": (x, hconv_transpose2d.build(transposed, NATIVE, filters(40, 33, 4, 4))),
         "codes": (deep, qconv_transpose2d.build(of_codes, NATIVE, integers, None, scales)),
+        "codes_winograd": (
+            deep,
+            qconv_transpose2d.build(of_3x3, NATIVE, integers[:, :, :3, :3], None, scales),
+        ),
         "matmul": (vector, hmatmul.build(hmatmul.HmatmulSpec(vector, vector), NATIVE, filters(200, 200))),
     }
     outputs = {
@@ -60,6 +66,7 @@ def main() -> None:
         "depthwise": x,
         "transpose": doubled,
         "codes": codes_out,
+        "codes_winograd": of_3x3_out,
         "matmul": vector,
     }
     for name, (source, kernel) in kernels.items():

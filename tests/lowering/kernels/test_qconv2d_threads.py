@@ -8,10 +8,11 @@ from qconv2d_cases import Case, random_numbers
 from vacc_deploy.lowering.kernels.convolution import qconv2d
 from vacc_deploy.lowering.kernels.convolution.qconv2d import Algorithm
 
-CASES: dict[Algorithm, Case] = {
-    "direct": Case(5, 65, 9, 13, zero_point=3),
-    "winograd": Case(64, 64, 21, 22, zero_point=128),
-    "narrow": Case(64, 3, 9, 13, zero_point=128),
+CASES: dict[str, tuple[Algorithm, Case]] = {
+    "direct": ("direct", Case(5, 65, 9, 13, zero_point=3)),
+    "winograd": ("winograd", Case(64, 64, 21, 22, zero_point=128)),
+    "winograd_heavy": ("winograd", Case(128, 256, 30, 34, zero_point=128)),
+    "narrow": ("narrow", Case(64, 3, 9, 13, zero_point=128)),
 }
 
 
@@ -22,13 +23,13 @@ def test_one_and_two_threads_give_the_same_bytes() -> None:
 
 
 def main() -> None:
-    for algorithm, case in CASES.items():
+    for name, (algorithm, case) in CASES.items():
         numbers, spec = random_numbers(case), case.spec()
         weights = numbers.weights // 2
         kernel = qconv2d.build(spec, NATIVE, weights, numbers.bias, numbers.multiplier, algorithm=algorithm)
         y = spec.target
         print(
-            algorithm,
+            name,
             *digests_by_threads(kernel, [to_plane(numbers.source, spec.source)], [(y.shape, y.dtype)]),
         )
 

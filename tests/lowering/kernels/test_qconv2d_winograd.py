@@ -9,6 +9,7 @@ from qconv2d_cases import Case, build_and_run, expected, random_numbers, sums
 
 from vacc_deploy.lowering.kernels.convolution import qconv2d
 from vacc_deploy.lowering.kernels.convolution.qconv2d import Epilogue
+from vacc_deploy.lowering.kernels.convolution.qconv2d_winograd import plan_winograd
 from vacc_deploy.lowering.kernels.convolution.winograd_integer import FORMS
 from vacc_deploy.lowering.kernels.isa.simd import simd_of
 from vacc_deploy.lowering.target import TARGETS
@@ -21,6 +22,7 @@ WINOGRAD = {
     "128_to_17": Case(128, 17, 8, 9, zero_point=128),
     "many_chunks": Case(32, 32, 21, 43, zero_point=128),
     "heavy": Case(128, 256, 30, 34, zero_point=128),
+    "heavy_in_chunks": Case(512, 64, 60, 62, zero_point=128),
     "batch_2": Case(64, 64, 8, 8, batch=2, zero_point=128),
     "no_padding": Case(64, 64, 10, 12, pads=(0, 0, 0, 0), zero_point=7),
     "float16": Case(32, 65, 8, 9, dtype="float16", zero_point=128),
@@ -68,11 +70,58 @@ def test_winograd_is_exact_up_to_its_limit(stride: int, target: str, sign: int) 
     np.testing.assert_array_equal(got, expected(case, numbers))
 
 
-def test_larger_sums_than_winograd_can_hold_take_another_way() -> None:
-    case = Case(64, 32, 8, 8)
+def fill_one_share(weights: np.ndarray, channels: slice, value: int) -> None:
+    """Weights that add up to 131586 times `value`: at codes of 255, two less than 2^25."""
+    share = np.zeros((weights[0, channels].size,), np.int8)
+    share[:1036], share[1036] = 127 * value, 14 * value
+    weights[:, channels] = share.reshape(weights[0, channels].shape)
+
+
+@pytest.mark.parametrize("target", RUNNABLE)
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("shares", [2, 4])
+def test_sums_in_shares_are_exact_up_to_the_limit_of_each(shares: int, sign: int, target: str) -> None:
+    case = Case(128 * shares, 32, 24, 24, zero_point=0)
+    numbers, spec = random_numbers(case), case.spec()
+    numbers.source[:] = 255
+    for share in range(shares):
+        fill_one_share(numbers.weights, slice(128 * share, 128 * (share + 1)), sign)
+    numbers.multiplier[:] = np.float32(32 / (shares * 2**25)) * np.linspace(0.5, 3.9, 32, dtype=np.float32)
+    assert np.abs(sums(case, numbers) - numbers.bias[:, None, None]).max() == shares * (2**25 - 2)
+    operands = (numbers.weights, numbers.bias, numbers.multiplier)
+    plan = plan_winograd(simd_of(TARGETS[target]), spec, *operands)
+    assert plan is not None
+    assert plan.shares == shares
+    got = build_and_run(case, numbers, TARGETS[target], algorithm="winograd")
+    np.testing.assert_array_equal(got, expected(case, numbers))
+
+
+SHARES = {  # of weights that are all 127: inputs, what the sums leave up to the limit of one share, shares
+    "one": (64, 1, 1),
+    "one_too_many": (64, 0, 2),
+    "halves_too_large": (256, 1, 4),
+    "quarters_too_large": (512, 1, None),
+}
+
+
+@pytest.mark.parametrize(("inputs", "room", "shares"), SHARES.values(), ids=SHARES.keys())
+def test_sums_are_cut_into_as_many_shares_as_they_need(inputs: int, room: int, shares: int | None) -> None:
+    case, target = Case(inputs, 32, 24, 24), TARGETS["generic"]
     numbers, spec = random_numbers(case), case.spec()
     numbers.weights[:] = 127
-    for bias, fits in ((2**25 - 1 - 255 * 127 * 576, True), (2**25 - 255 * 127 * 576, False)):
-        numbers.bias[:] = bias
-        operands = (numbers.weights, numbers.bias, numbers.multiplier)
-        assert qconv2d.applies("winograd", spec, TARGETS["generic"], *operands) is fits
+    numbers.bias[:] = 2**25 - room - 255 * 127 * 576
+    operands = (numbers.weights, numbers.bias, numbers.multiplier)
+    plan = plan_winograd(simd_of(target), spec, *operands)
+    assert (plan and plan.shares) == shares
+    assert qconv2d.applies("winograd", spec, target, *operands) is (shares is not None)
+
+
+def test_a_multiplier_that_would_lose_bits_is_not_scaled() -> None:
+    case = Case(64, 32, 8, 8)
+    numbers = random_numbers(case)
+    numbers.multiplier[3] = 2.0**-101
+    plan = plan_winograd(
+        simd_of(TARGETS["generic"]), case.spec(), numbers.weights, numbers.bias, numbers.multiplier
+    )
+    assert plan is not None
+    assert plan.shares == 2

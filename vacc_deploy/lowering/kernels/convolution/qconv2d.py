@@ -9,6 +9,7 @@ One algorithm per file; this one chooses and packs. All of them compute the same
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -38,15 +39,15 @@ from vacc_deploy.lowering.kernels.convolution.qconv2d_spec import (
     QConv2dSpec,
     check_sums,
     fold_zero_point,
-    largest_sum,
     pad_channels,
 )
 from vacc_deploy.lowering.kernels.convolution.qconv2d_winograd import (
     choose_chunk,
     emit_winograd,
     pack_winograd,
+    plan_winograd,
+    scale_sums,
 )
-from vacc_deploy.lowering.kernels.convolution.winograd_integer import FORMS
 from vacc_deploy.lowering.kernels.isa.simd import simd_of
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.target import Isa, Target
@@ -59,8 +60,6 @@ Algorithm = Literal["amx", "narrow", "winograd", "direct"]
 ALGORITHMS: tuple[Algorithm, ...] = ("amx", "narrow", "winograd", "direct")
 """All algorithms, the preferred one first."""
 
-_SMALLEST_MULTIPLIER = 2.0**-100  # a 64th of a smaller one could lose bits as a subnormal
-
 
 def applies(
     algorithm: Algorithm, spec: QConv2dSpec, target: Target, weights: Array, bias: Array, multiplier: Array
@@ -71,10 +70,7 @@ def applies(
     if algorithm == "narrow":
         return choose_segments(simd_of(target), spec) is not None
     if algorithm == "winograd":
-        if choose_chunk(simd_of(target), spec) is None:
-            return False
-        exact = largest_sum(weights, bias, spec.source.fill) < FORMS[spec.stride[0]].sum_limit
-        return exact and bool(np.all((multiplier == 0) | (np.abs(multiplier) >= _SMALLEST_MULTIPLIER)))
+        return plan_winograd(simd_of(target), spec, weights, bias, multiplier) is not None
     return True
 
 
@@ -97,14 +93,18 @@ def _existing(blocking: _Blocking | None) -> _Blocking:
     return blocking
 
 
-def emit(spec: QConv2dSpec, target: Target, algorithm: Algorithm = "direct") -> Any:
-    """The ``PrimFunc``: source, [residual], the parameters of `pack`, target. Equal arguments share one."""
+def emit(spec: QConv2dSpec, target: Target, algorithm: Algorithm = "direct", *, shares: int = 1) -> Any:
+    """The ``PrimFunc``: source, [residual], the parameters of `pack`, target. Equal arguments share one.
+
+    `shares` are those that `plan_winograd` needs for the numbers.
+    """
     if algorithm == "amx":
         return emit_amx(spec, target, _existing(choose_blocking(spec)))
     if algorithm == "narrow":
         return emit_narrow(spec, target, _existing(choose_segments(simd_of(target), spec)))
     if algorithm == "winograd":
-        return emit_winograd(spec, target, _existing(choose_chunk(simd_of(target), spec)))
+        chunk = _existing(choose_chunk(simd_of(target), spec))
+        return emit_winograd(spec, target, replace(chunk, shares=shares))
     return emit_direct(spec, target)
 
 
@@ -133,8 +133,9 @@ def pack(
         if table is not None and spec.epilogue.table == "per_channel":
             table = repeat_channels(table.reshape(-1, 256), simd.lanes)
     elif algorithm == "winograd":
-        packed = pack_winograd(spec, simd, _existing(choose_chunk(simd, spec)), weights)
-        folded, multiplier = FORMS[spec.stride[0]].scale_sums(folded, multiplier)
+        chunk = _existing(plan_winograd(simd, spec, weights, bias, multiplier))
+        packed = pack_winograd(spec, simd, chunk, weights)
+        folded, multiplier = scale_sums(spec, chunk, folded, multiplier)
     else:
         packed = pack_direct(spec, simd, choose_tile(simd, spec.target.width, vectors), weights)
     numbers = pack_epilogue(spec.epilogue, spec.target, channels, multiplier, table, residual)
@@ -175,4 +176,6 @@ def build(
     numbers = (weights, bias, multiplier)
     chosen = algorithm or choose_algorithm(spec, target, *numbers)
     params = pack(spec, target, weights, bias, multiplier, table=table, residual=residual, algorithm=chosen)
-    return Kernel(emit(representative(spec), target, chosen), params, spec.macs)
+    plan = plan_winograd(simd_of(target), spec, *numbers) if chosen == "winograd" else None
+    func = emit(representative(spec), target, chosen, shares=plan.shares if plan else 1)
+    return Kernel(func, params, spec.macs)

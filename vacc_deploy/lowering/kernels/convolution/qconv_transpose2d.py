@@ -3,7 +3,8 @@
     acc[o] = Σ (q_x[i] − z_x)·q_w[k] + b   over   i·stride + k·dilation = o + padding       int32
     y      = the epilogue of acc                                                     see `epilogue`
 
-Computed as one ordinary convolution per remainder of ``o + padding`` (`conv_transpose_sections`).
+Computed as one ordinary convolution per remainder of ``o + padding`` (`conv_transpose_sections`), or by
+Winograd (`qconv_transpose2d_winograd`).
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy.typing as npt
 
 from vacc_deploy.errors import ModelError
+from vacc_deploy.lowering.kernels.convolution import qconv_transpose2d_winograd as winograd
 from vacc_deploy.lowering.kernels.convolution.code_sections import (
     AmxSection,
     CodeSection,
@@ -43,6 +45,7 @@ from vacc_deploy.lowering.kernels.convolution.epilogue import (
 from vacc_deploy.lowering.kernels.convolution.products import CodeProducts
 from vacc_deploy.lowering.kernels.convolution.qconv2d_amx import TileFactory
 from vacc_deploy.lowering.kernels.convolution.qconv2d_spec import check_sums
+from vacc_deploy.lowering.kernels.convolution.winograd_tiles import Tiling
 from vacc_deploy.lowering.kernels.isa.function import kernel_function
 from vacc_deploy.lowering.kernels.isa.planes import plane_argument
 from vacc_deploy.lowering.kernels.isa.simd import simd_of
@@ -53,6 +56,9 @@ from vacc_deploy.lowering.target import Isa, Target
 from vacc_deploy.runtime.reference.add import AddFactors
 
 Array: TypeAlias = npt.NDArray[Any]
+Algorithm = Literal["winograd", "sections"]
+ALGORITHMS: tuple[Algorithm, ...] = ("winograd", "sections")
+"""All algorithms, the preferred one first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +129,34 @@ def _parts(
     return result
 
 
+def choose_algorithm(
+    spec: QConvTranspose2dSpec, target: Target, weights: Array, bias: Array, multiplier: Array
+) -> Algorithm:
+    """The fastest algorithm for these numbers; weights (C_out, C_in/groups, kH, kW)."""
+    applies = winograd.applies(simd_of(target), spec, weights, bias, multiplier)
+    return "winograd" if applies else "sections"
+
+
+def _tiling(spec: QConvTranspose2dSpec, target: Target) -> Tiling:
+    tiling = winograd.tiling_of(simd_of(target), spec)
+    if tiling is None:
+        raise ModelError("this algorithm has no kernel for this convolution")
+    return tiling
+
+
 @functools.cache
-def emit(spec: QConvTranspose2dSpec, target: Target, tiles: TileFactory | None = None) -> Any:
+def emit(
+    spec: QConvTranspose2dSpec,
+    target: Target,
+    tiles: TileFactory | None = None,
+    algorithm: Algorithm = "sections",
+) -> Any:
     """The ``PrimFunc``: source, [residual], the parameters of `pack`, target.
 
     `tiles` is `EmulatedTiles` in tests on machines without AMX; by default, the target's own, if any.
     """
+    if algorithm == "winograd":
+        return winograd.emit(_tiling(spec, target), spec)
     simd, parts = simd_of(target), _parts(spec, target, tiles or _tiles_of(target))
     with kernel_function("qconv_transpose2d") as function:
         source = plane_argument("source", spec.source)
@@ -156,8 +184,14 @@ def pack(
     table: Array | None = None,
     residual: AddFactors | None = None,
     tiles: TileFactory | None = None,
+    algorithm: Algorithm = "sections",
 ) -> Mapping[str, Array]:
     """Parameters in argument order; arguments as in `build` and `emit`."""
+    if algorithm == "winograd":
+        tiling, ordinary = _tiling(spec, target), outputs_first(weights, spec.groups)
+        packed, folded, scaled = winograd.pack(tiling, spec, ordinary, bias, multiplier)
+        numbers = pack_epilogue(spec.epilogue, spec.target, tiling.channels, scaled, table, residual)
+        return {"weights": packed, "bias": folded, **numbers}
     parts = _parts(spec, target, tiles or _tiles_of(target))
     ordinary = outputs_first(weights, spec.groups)
     params: dict[str, Array] = {}
@@ -178,6 +212,7 @@ def build(
     *,
     table: Array | None = None,
     residual: AddFactors | None = None,
+    algorithm: Algorithm | None = None,
 ) -> Kernel:
     """Code and constants of one transposed convolution.
 
@@ -189,6 +224,7 @@ def build(
         multiplier: float32 (C_out,): ``f32(f32(s_x·s_w[c]) / s_y)``, or ``f32(s_x·s_w[c])`` to float16.
         table: uint8 (256,) or (C_out, 256), as the epilogue says.
         residual: Factors of the epilogue's addition.
+        algorithm: For tests and measurements; the fastest one by default.
 
     Raises:
         ModelError: The sums could overflow int32, or the weights' shape is not the spec's.
@@ -197,5 +233,6 @@ def build(
     ordinary = outputs_first(weights, spec.groups)
     bias = no_bias(ordinary) if bias is None else bias
     check_sums(ordinary, bias, spec.source.fill)
-    params = pack(spec, target, weights, bias, multiplier, table=table, residual=residual)
-    return Kernel(emit(representative(spec), target), params, spec.macs)
+    chosen = algorithm or choose_algorithm(spec, target, ordinary, bias, multiplier)
+    params = pack(spec, target, weights, bias, multiplier, table=table, residual=residual, algorithm=chosen)
+    return Kernel(emit(representative(spec), target, algorithm=chosen), params, spec.macs)

@@ -1,4 +1,4 @@
-"""The arithmetic of exact integer Winograd convolutions with 3×3 filters, in steps of 1 or 2 pixels.
+"""The arithmetic of exact integer Winograd convolutions with 3×3 filters: in steps of 1 or 2, or transposed.
 
 After Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), a 4×4 output tile is
 
@@ -14,7 +14,9 @@ and only changes the exponent there.
 * ``Bᵀ d B`` of uint8 codes lies within ±100·255, so int16 holds it.
 * G is multiplied by 24, its last row by 12 only, so that ``|G g Gᵀ| ≤ 144·128`` fits int16 too; the last row
   and column of the products are doubled in the inverse instead.
-* Sums arrive as ``576 · acc``, and leave as ``64 · acc``.
+* Sums arrive as ``576 · acc``, and leave as ``64 · acc``, which is int32 for sums below 2^25. Where weights
+  allow larger ones, the input channels are cut into shares that stay below, each is brought back by itself,
+  and they are added up as plain int32.
 
 `Strided`, steps of 2: even and odd rows and columns of the input are four pictures (*phases*), over which
 taps 0 and 2 of the filter, or tap 1 alone, slide in steps of 1. Each is an F(4×4, 2×2), and their products
@@ -22,12 +24,18 @@ add up before they are transformed back: 81 where 144 are needed, since one tap 
 
 * ``Bᵀ d B`` lies within ±36·255 and ``G g Gᵀ``, with G times 6, within ±36·128.
 * Sums arrive as ``36 · acc``, and leave as ``4 · acc``.
+
+`Transposed`, in steps of 2, is the mirror image: even and odd rows and columns of the *output* are four
+pictures (*results*), each output of which two neighbouring inputs make, or one alone. All four share the
+transformed input of an F(4×4, 2×2), with the same limits: again 81 products where 144 are needed.
 """
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -49,32 +57,36 @@ class Form(ABC):
     Attributes:
         stride: Step of the convolution, both ways.
         side: Side of a transformed tile.
-        phases: (row, column) of the first pixel of every picture that the input consists of, row by row.
         factor: What sums are multiplied by when they leave.
+        phases: (row, column) of the first pixel of every picture that the input consists of, row by row.
+        spread: Distance of the outputs of a result, both ways; the output consists of its square of results.
     """
 
     stride: int
     side: int
-    phases: tuple[tuple[int, int], ...]
     factor: int
+    phases: tuple[tuple[int, int], ...] = ((0, 0),)
+    spread: int = 1
     _weight_transform: Array  # G, scaled to integers
+
+    @property
+    def results(self) -> int:
+        """Pictures that the output consists of, row by row."""
+        return self.spread**2
 
     @property
     def sum_limit(self) -> int:
         """Sums must stay below this: `factor` times them are int32."""
         return 2**31 // self.factor
 
-    def transform_weights(self, weights: Array) -> Array:
-        """``G g Gᵀ`` of int8 (C_out, C_in, 3, 3): int16 (side, side, phases · C_in, C_out)."""
+    def transform_taps(self, taps: Array) -> Array:
+        """``G g Gᵀ`` of int8 (C_out, C_in, taps, taps): int16 (side, side, C_in, C_out)."""
         g = self._weight_transform
-        moved = [
-            np.einsum("iy,ocyx,jx->ijco", g, self._taps(weights, *phase).astype(np.int32), g, optimize=True)
-            for phase in self.phases
-        ]
-        return np.concatenate(moved, axis=2).astype(np.int16)
+        moved: Array = np.einsum("iy,ocyx,jx->ijco", g, taps.astype(np.int32), g, optimize=True)
+        return moved.astype(np.int16)
 
     def scale_sums(self, bias: Array, multiplier: Array) -> tuple[Array, Array]:
-        """Bias and multiplier for sums that leave `factor` times too large."""
+        """Bias and multiplier for sums that leave `factor` times too large, as those of a single share."""
         scaled = (bias.astype(np.int64) * self.factor & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
         return scaled, (multiplier / np.float32(self.factor)).astype(np.float32)
 
@@ -82,18 +94,18 @@ class Form(ABC):
         """Row and column at which the `phase`-th phase starts."""
         return T.floordiv(phase, self.stride), T.floormod(phase, self.stride)
 
-    def contributes(self, phase: Expr, position: Expr) -> Expr:
-        """Whether products of the `phase`-th phase can differ from 0 at a position of a transformed tile.
+    def place(self, result: Expr, y: Expr, x: Expr) -> tuple[Expr, Expr]:
+        """Output row and column of pixel (y, x) of the `result`-th result."""
+        row, column = T.floordiv(result, self.spread), T.floormod(result, self.spread)
+        return y * self.spread + row, x * self.spread + column
 
-        At ∞, which comes last, a single tap gives 0.
-        """
-        row, column = self.first_pixel(phase)
-        i, j = T.floordiv(position, self.side), T.floormod(position, self.side)
-        return T.And(i + row < self.side, j + column < self.side)
+    def covers(self, height: int, width: int) -> tuple[int, int]:
+        """The output that results of `height` × `width` pixels make."""
+        return height * self.spread, width * self.spread
 
     @abstractmethod
-    def _taps(self, weights: Array, row: int, column: int) -> Array:
-        """The filters that slide over a phase."""
+    def contributes(self, phase: Expr, result: Expr, position: Expr) -> Expr:
+        """Whether products of a phase and a result can differ from 0 at a position of a transformed tile."""
 
     @abstractmethod
     def transform_input(self, d: Sequence[Expr]) -> list[Expr]:
@@ -103,24 +115,34 @@ class Form(ABC):
     def transform_output(self, m: Sequence[Expr]) -> list[Expr]:
         """``Aᵀ m`` of `side` int32 vectors modulo 2^32."""
 
-    @staticmethod
-    def divide(value: Expr, bias: Expr) -> Expr:
-        """``factor · (acc + b)`` from ``9 · factor · acc`` and ``factor · b``."""
-        inverse = constant(_INVERSE_OF_9, "int32", lanes_of(value))
-        return wrapping("add", wrapping("mul", value, inverse), bias)
+    def total(self, shares: Sequence[Expr], bias: Expr) -> Expr:
+        """The sum of `shares`, each ``9 · factor · acc``, and of `bias`.
+
+        One share leaves as ``factor · acc``, with a bias as large. Of several, each is divided by `factor`
+        before they are added up, so that only each one's own sum must stay below `sum_limit`.
+        """
+        inverse = constant(_INVERSE_OF_9, "int32", lanes_of(bias))
+        exact = [wrapping("mul", share, inverse) for share in shares]
+        if len(exact) > 1:
+            bits = constant(self.factor.bit_length() - 1, "int32", lanes_of(bias))
+            exact = [share >> bits for share in exact]
+        return functools.reduce(_add, exact, bias)
 
 
 class Dense(Form):
     """Steps of 1: points 0, 1, −1, 2, −2, ∞."""
 
     stride, side, factor = 1, 6, 64
-    phases = ((0, 0),)
     _weight_transform = np.array(  # 24·G, the last row halved
         [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 12]], np.int32
     )
 
-    def _taps(self, weights: Array, row: int, column: int) -> Array:
-        return weights
+    def transform_weights(self, weights: Array) -> Array:
+        """int8 (C_out, C_in, 3, 3) as int16 (side, side, C_in, C_out)."""
+        return self.transform_taps(weights)
+
+    def contributes(self, phase: Expr, result: Expr, position: Expr) -> Expr:  # noqa: D102
+        return True
 
     def transform_input(self, d: Sequence[Expr]) -> list[Expr]:  # noqa: D102
         even, odd = let(d[4] - d[2]), let(d[3] - d[1])
@@ -145,20 +167,13 @@ class Dense(Form):
         ]
 
 
-class Strided(Form):
-    """Steps of 2: points 0, 1, −1, 2, ∞, of which odd phases need no ∞."""
+class _TwoTaps(Form):
+    """Two taps each way: points 0, 1, −1, 2, ∞. A single tap gives 0 at 0 if it comes second, else at ∞."""
 
-    stride, side, factor = 2, 5, 4
-    phases = ((0, 0), (0, 1), (1, 0), (1, 1))
+    side, factor = 5, 4
     _weight_transform = np.array([[3, 0], [-3, -3], [-1, 1], [1, 2], [0, 6]], np.int32)  # 6·G
 
-    def _taps(self, weights: Array, row: int, column: int) -> Array:
-        part = weights[:, :, row::2, column::2]
-        taps = np.zeros((*weights.shape[:2], 2, 2), weights.dtype)
-        taps[:, :, : part.shape[2], : part.shape[3]] = part
-        return taps
-
-    def transform_input(self, d: Sequence[Expr]) -> list[Expr]:  # noqa: D102
+    def transform_input(self, d: Sequence[Expr]) -> list[Expr]:
         outer, inner = let(d[3] - d[1]), let(d[3] - d[2])
         return [
             let(_shifted(d[0] - d[2], 1) + outer),
@@ -168,7 +183,7 @@ class Strided(Form):
             let((d[4] - d[2]) - _shifted(outer, 1)),
         ]
 
-    def transform_output(self, m: Sequence[Expr]) -> list[Expr]:  # noqa: D102
+    def transform_output(self, m: Sequence[Expr]) -> list[Expr]:
         total, difference = _add(m[1], m[2]), _subtract(m[1], m[2])
         return [
             _add(_add(m[0], total), m[3]),
@@ -178,8 +193,54 @@ class Strided(Form):
         ]
 
 
-FORMS: dict[int, Form] = {form.stride: form for form in (Dense(), Strided())}
-"""By stride."""
+class Strided(_TwoTaps):
+    """Steps of 2: a result from four phases."""
+
+    stride = 2
+    phases = ((0, 0), (0, 1), (1, 0), (1, 1))
+
+    def transform_weights(self, weights: Array) -> Array:
+        """int8 (C_out, C_in, 3, 3) as int16 (side, side, phases · C_in, C_out)."""
+        return np.concatenate([self.transform_taps(self._taps(weights, *phase)) for phase in self.phases], 2)
+
+    def contributes(self, phase: Expr, result: Expr, position: Expr) -> Expr:  # noqa: D102
+        row, column = self.first_pixel(phase)
+        i, j = T.floordiv(position, self.side), T.floormod(position, self.side)
+        return T.And(i + row < self.side, j + column < self.side)
+
+    def _taps(self, weights: Array, row: int, column: int) -> Array:
+        """The filters that slide over a phase."""
+        part = weights[:, :, row::2, column::2]
+        taps = np.zeros((*weights.shape[:2], 2, 2), weights.dtype)
+        taps[:, :, : part.shape[2], : part.shape[3]] = part
+        return taps
+
+
+@dataclass(frozen=True, slots=True)
+class Transposed(_TwoTaps):
+    """Transposed, in steps of 2: four results from a phase.
+
+    Attributes:
+        single: (row, column) of the result that one input alone makes, which is the second of two if it is 1.
+    """
+
+    single: tuple[int, int]
+    stride = 1
+    spread = 2
+
+    def contributes(self, phase: Expr, result: Expr, position: Expr) -> Expr:  # noqa: D102
+        places = (T.floordiv(result, 2), T.floordiv(position, self.side)), (result % 2, position % self.side)
+        zeros = [0 if second else self.side - 1 for second in self.single]
+        return T.And(
+            *(
+                T.Or(parity != single, point != zero)
+                for (parity, point), single, zero in zip(places, self.single, zeros, strict=True)
+            )
+        )
+
+
+FORMS: dict[int, Dense | Strided] = {form.stride: form for form in (Dense(), Strided())}
+"""Of ordinary convolutions, by stride."""
 
 
 def _add(a: Expr, b: Expr) -> Expr:

@@ -1,0 +1,116 @@
+"""int8 transposed convolution with 3×3 filters in steps of 2 by Winograd: the same bytes, fewer products.
+
+The four parts of the convolution (`conv_transpose_sections`) read one or two neighbouring inputs each way.
+Seen in a window of 2×2, in which a single tap is either the first or the second, they are the results of the
+form `Transposed`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from vacc_deploy.lowering.kernels.convolution.conv_transpose_sections import TransposePart, transpose_parts
+from vacc_deploy.lowering.kernels.convolution.qconv2d_spec import (
+    QConv2dSpec,
+    fold_zero_point,
+    largest_sum,
+    pad_channels,
+)
+from vacc_deploy.lowering.kernels.convolution.qconv2d_winograd import scalable
+from vacc_deploy.lowering.kernels.convolution.winograd_integer import Transposed
+from vacc_deploy.lowering.kernels.convolution.winograd_tiles import (
+    FAR_WEIGHTS,
+    HEAVY_WEIGHTS,
+    Tiling,
+    WinogradTiles,
+)
+from vacc_deploy.lowering.kernels.isa.function import kernel_function
+from vacc_deploy.lowering.kernels.isa.simd import Simd
+from vacc_deploy.lowering.plane import Halo
+
+if TYPE_CHECKING:
+    from vacc_deploy.lowering.kernels.convolution.qconv_transpose2d import QConvTranspose2dSpec
+
+Array: TypeAlias = npt.NDArray[Any]
+
+# (bytes, tiles): transformed weights, 11 times larger than packed ones, come from beyond the caches, and are
+# memory that an artifact takes.
+_PAYS_FROM = ((FAR_WEIGHTS, 128), (HEAVY_WEIGHTS, 32), (0, 4))
+
+
+def tiling_of(simd: Simd, spec: QConvTranspose2dSpec) -> Tiling | None:
+    """The convolution as tiles, or None where the algorithm does not apply or does not pay."""
+    if (spec.kernel, spec.stride, spec.dilation, spec.groups) != ((3, 3), (2, 2), (1, 1), 1):
+        return None
+    if simd.weight_dtype == "int8":
+        return None  # 8-bit products are twice as dense as the 16-bit ones here, which eats the gain of 16/9
+    target, single = spec.target, ((spec.pads[0] + 1) % 2, (spec.pads[1] + 1) % 2)
+    before = _before(transpose_parts(spec.geometry, target))
+    covered = replace(target, height=-(-target.height // 2), width=-(-target.width // 2), halo=Halo())
+    below, right = covered.height + 1 - before[0], covered.width + 1 - before[1]
+    read = Halo(
+        max(0, before[0]),
+        max(0, before[1]),
+        max(0, below - spec.source.height),
+        max(0, right - spec.source.width),
+    )
+    if read.union(spec.source.halo) != spec.source.halo:
+        return None
+    window = QConv2dSpec(spec.source, covered, (2, 2), pads=before, epilogue=spec.epilogue)
+    tiling = Tiling(Transposed(single), window, simd)
+    fewest = next(fewest for size, fewest in _PAYS_FROM if tiling.weight_bytes >= size)
+    return tiling if tiling.fits and tiling.tiles >= fewest else None
+
+
+def applies(simd: Simd, spec: QConvTranspose2dSpec, weights: Array, bias: Array, multiplier: Array) -> bool:
+    """Whether the algorithm can compute this geometry, exactly, with these numbers.
+
+    Args:
+        simd: The instruction set.
+        spec: The transposed convolution.
+        weights: int8 (C_out, C_in, 3, 3).
+        bias: int32 (C_out,).
+        multiplier: float32 (C_out,).
+    """
+    tiling = tiling_of(simd, spec)
+    if tiling is None or not scalable(multiplier):
+        return False
+    return largest_sum(weights, bias, spec.source.fill) < tiling.form.sum_limit
+
+
+def pack(
+    tiling: Tiling, spec: QConvTranspose2dSpec, weights: Array, bias: Array, multiplier: Array
+) -> tuple[Array, Array, Array]:
+    """Transformed weights, biases of every result, and the multiplier; arguments as in `applies`."""
+    parts = transpose_parts(spec.geometry, spec.target)
+    before = _before(parts)
+    filters, biases = [], []
+    for part in parts:
+        selected = part.select(weights)
+        first = [before[axis] - part.section.padding[axis] for axis in range(2)]
+        taps = np.zeros((len(weights), tiling.per_phase, 2, 2), np.int8)
+        height, width = part.section.kernel
+        rows, columns = slice(first[0], first[0] + height), slice(first[1], first[1] + width)
+        taps[:, : weights.shape[1], rows, columns] = selected
+        filters.append(tiling.form.transform_taps(taps))
+        biases.append(pad_channels(fold_zero_point(selected, bias, spec.source.fill), 0, tiling.channels))
+    transformed = np.stack(filters).reshape(tiling.weight_rows, tiling.depth, -1)
+    folded, scaled = tiling.form.scale_sums(np.concatenate(biases), multiplier)
+    return tiling.pack(tiling.chunk(), transformed), folded, scaled
+
+
+def emit(tiling: Tiling, spec: QConvTranspose2dSpec) -> Any:
+    """The kernel: arguments source, [residual], weights, bias, the epilogue's, target."""
+    with kernel_function("qconv_transpose2d_winograd") as function:
+        WinogradTiles(tiling, tiling.chunk(), spec.target).emit()
+    return function.get()
+
+
+def _before(parts: list[TransposePart]) -> tuple[int, int]:
+    """How many rows and columns before the first input the common window starts."""
+    top, left = (max(part.section.padding[axis] for part in parts) for axis in range(2))
+    return top, left
