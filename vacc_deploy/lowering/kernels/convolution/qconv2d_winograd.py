@@ -1,6 +1,6 @@
 """int8 Winograd convolution: fewer multiplications than the direct one, the same bytes.
 
-This file decides where the algorithm applies and pays; `winograd_tiles` has the code, and `winograd_integer`
+This file decides where the algorithm applies and pays; `winograd_tiles` has the code and `winograd_integer`
 what is computed and why it is exact.
 """
 
@@ -15,13 +15,8 @@ import numpy.typing as npt
 
 from vacc_deploy.lowering.kernels.convolution.qconv2d_spec import QConv2dSpec, largest_sum, pad_channels
 from vacc_deploy.lowering.kernels.convolution.winograd_integer import FORMS
-from vacc_deploy.lowering.kernels.convolution.winograd_tiles import (
-    HEAVY_WEIGHTS,
-    UNROLL,
-    Chunk,
-    Tiling,
-    WinogradTiles,
-)
+from vacc_deploy.lowering.kernels.convolution.winograd_tiles import WinogradTiles
+from vacc_deploy.lowering.kernels.convolution.winograd_tiling import HEAVY_WEIGHTS, UNROLL, Chunk, Tiling
 from vacc_deploy.lowering.kernels.isa.function import kernel_function
 from vacc_deploy.lowering.kernels.isa.simd import Simd, simd_of
 from vacc_deploy.lowering.target import Target
@@ -83,9 +78,7 @@ def scale_sums(spec: QConv2dSpec, chunk: Chunk, bias: Array, multiplier: Array) 
 
 def pack_winograd(spec: QConv2dSpec, simd: Simd, chunk: Chunk, weights: Array) -> Array:
     """Transformed weights as `Tiling.pack` orders them."""
-    tiling = tiling_of(simd, spec)
-    moved = FORMS[spec.stride[0]].transform_weights(pad_channels(weights, 1, tiling.per_phase))
-    return tiling.pack(chunk, moved.reshape(tiling.weight_rows, tiling.depth, -1))
+    return tiling_of(simd, spec).pack(chunk, [FORMS[spec.stride[0]].filters(weights)])
 
 
 @functools.cache

@@ -45,7 +45,7 @@ from vacc_deploy.lowering.kernels.convolution.epilogue import (
 from vacc_deploy.lowering.kernels.convolution.products import CodeProducts
 from vacc_deploy.lowering.kernels.convolution.qconv2d_amx import TileFactory
 from vacc_deploy.lowering.kernels.convolution.qconv2d_spec import check_sums
-from vacc_deploy.lowering.kernels.convolution.winograd_tiles import Tiling
+from vacc_deploy.lowering.kernels.convolution.winograd_tiling import Tiling
 from vacc_deploy.lowering.kernels.isa.function import kernel_function
 from vacc_deploy.lowering.kernels.isa.planes import plane_argument
 from vacc_deploy.lowering.kernels.isa.simd import simd_of

@@ -22,12 +22,8 @@ from vacc_deploy.lowering.kernels.convolution.qconv2d_spec import (
 )
 from vacc_deploy.lowering.kernels.convolution.qconv2d_winograd import scalable
 from vacc_deploy.lowering.kernels.convolution.winograd_integer import Transposed
-from vacc_deploy.lowering.kernels.convolution.winograd_tiles import (
-    FAR_WEIGHTS,
-    HEAVY_WEIGHTS,
-    Tiling,
-    WinogradTiles,
-)
+from vacc_deploy.lowering.kernels.convolution.winograd_tiles import WinogradTiles
+from vacc_deploy.lowering.kernels.convolution.winograd_tiling import FAR_WEIGHTS, HEAVY_WEIGHTS, Tiling
 from vacc_deploy.lowering.kernels.isa.function import kernel_function
 from vacc_deploy.lowering.kernels.isa.simd import Simd
 from vacc_deploy.lowering.plane import Halo
@@ -92,15 +88,13 @@ def pack(
     for part in parts:
         selected = part.select(weights)
         first = [before[axis] - part.section.padding[axis] for axis in range(2)]
-        taps = np.zeros((len(weights), tiling.per_phase, 2, 2), np.int8)
+        taps = np.zeros((*weights.shape[:2], 2, 2), np.int8)
         height, width = part.section.kernel
-        rows, columns = slice(first[0], first[0] + height), slice(first[1], first[1] + width)
-        taps[:, : weights.shape[1], rows, columns] = selected
-        filters.append(tiling.form.transform_taps(taps))
+        taps[:, :, first[0] : first[0] + height, first[1] : first[1] + width] = selected
+        filters.append([taps])
         biases.append(pad_channels(fold_zero_point(selected, bias, spec.source.fill), 0, tiling.channels))
-    transformed = np.stack(filters).reshape(tiling.weight_rows, tiling.depth, -1)
     folded, scaled = tiling.form.scale_sums(np.concatenate(biases), multiplier)
-    return tiling.pack(tiling.chunk(), transformed), folded, scaled
+    return tiling.pack(tiling.chunk(), filters), folded, scaled
 
 
 def emit(tiling: Tiling, spec: QConvTranspose2dSpec) -> Any:

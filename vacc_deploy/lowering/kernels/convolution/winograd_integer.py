@@ -80,10 +80,11 @@ class Form(ABC):
         return 2**31 // self.factor
 
     def transform_taps(self, taps: Array) -> Array:
-        """``G g Gᵀ`` of int8 (C_out, C_in, taps, taps): int16 (side, side, C_in, C_out)."""
-        g = self._weight_transform
-        moved: Array = np.einsum("iy,ocyx,jx->ijco", g, taps.astype(np.int32), g, optimize=True)
-        return moved.astype(np.int16)
+        """``G g Gᵀ`` of int8 (taps, taps, …): int16 (side · side, …); float32 is exact below 2^24."""
+        g, shape = self._weight_transform.astype(np.float32), taps.shape
+        columns = (g @ taps.reshape(shape[0], -1).astype(np.float32)).reshape(self.side, shape[1], -1)
+        moved: Array = (g @ columns).astype(np.int16)
+        return moved.reshape(self.side**2, *shape[2:])
 
     def scale_sums(self, bias: Array, multiplier: Array) -> tuple[Array, Array]:
         """Bias and multiplier for sums that leave `factor` times too large, as those of a single share."""
@@ -137,9 +138,9 @@ class Dense(Form):
         [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 12]], np.int32
     )
 
-    def transform_weights(self, weights: Array) -> Array:
-        """int8 (C_out, C_in, 3, 3) as int16 (side, side, C_in, C_out)."""
-        return self.transform_taps(weights)
+    def filters(self, weights: Array) -> list[Array]:
+        """What slides over the phases, of weights (C_out, C_in, 3, 3)."""
+        return [weights]
 
     def contributes(self, phase: Expr, result: Expr, position: Expr) -> Expr:  # noqa: D102
         return True
@@ -199,21 +200,20 @@ class Strided(_TwoTaps):
     stride = 2
     phases = ((0, 0), (0, 1), (1, 0), (1, 1))
 
-    def transform_weights(self, weights: Array) -> Array:
-        """int8 (C_out, C_in, 3, 3) as int16 (side, side, phases · C_in, C_out)."""
-        return np.concatenate([self.transform_taps(self._taps(weights, *phase)) for phase in self.phases], 2)
+    def filters(self, weights: Array) -> list[Array]:
+        """What slides over the phases, (C_out, C_in, 2, 2), of weights (C_out, C_in, 3, 3)."""
+        filters = []
+        for row, column in self.phases:
+            part = weights[:, :, row::2, column::2]
+            taps = np.zeros((*weights.shape[:2], 2, 2), weights.dtype)
+            taps[:, :, : part.shape[2], : part.shape[3]] = part
+            filters.append(taps)
+        return filters
 
     def contributes(self, phase: Expr, result: Expr, position: Expr) -> Expr:  # noqa: D102
         row, column = self.first_pixel(phase)
         i, j = T.floordiv(position, self.side), T.floormod(position, self.side)
         return T.And(i + row < self.side, j + column < self.side)
-
-    def _taps(self, weights: Array, row: int, column: int) -> Array:
-        """The filters that slide over a phase."""
-        part = weights[:, :, row::2, column::2]
-        taps = np.zeros((*weights.shape[:2], 2, 2), weights.dtype)
-        taps[:, :, : part.shape[2], : part.shape[3]] = part
-        return taps
 
 
 @dataclass(frozen=True, slots=True)

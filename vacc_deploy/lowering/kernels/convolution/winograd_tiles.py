@@ -7,11 +7,6 @@ position of the transformed tile, and an output transform. What is computed, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.lowering.kernels.convolution.epilogue import (
@@ -19,11 +14,10 @@ from vacc_deploy.lowering.kernels.convolution.epilogue import (
     fill_unused_channels,
     residual_argument,
 )
-from vacc_deploy.lowering.kernels.convolution.qconv2d_spec import QConv2dSpec, pad_channels
-from vacc_deploy.lowering.kernels.convolution.winograd_integer import STEP, Form
+from vacc_deploy.lowering.kernels.convolution.winograd_integer import STEP
+from vacc_deploy.lowering.kernels.convolution.winograd_tiling import UNROLL, Chunk, Tiling
 from vacc_deploy.lowering.kernels.isa.function import argument, read, register, scratch, write
 from vacc_deploy.lowering.kernels.isa.planes import plane_argument, write_row_halo
-from vacc_deploy.lowering.kernels.isa.simd import Simd
 from vacc_deploy.lowering.kernels.isa.vector import (
     Buffer,
     Expr,
@@ -36,128 +30,6 @@ from vacc_deploy.lowering.kernels.isa.vector import (
     store,
 )
 from vacc_deploy.lowering.plane import Plane
-
-Array: TypeAlias = npt.NDArray[Any]
-
-UNROLL = 4
-"""Pairs of channels of one iteration of the innermost loop."""
-HEAVY_WEIGHTS = 2 << 20
-"""Bytes of transformed weights that no second-level cache holds."""
-FAR_WEIGHTS = 24 << 20
-"""Bytes of transformed weights that no cache holds."""
-_SHARED_TILES = 8 << 20  # bytes of transformed inputs that a third-level cache holds beside heavy weights
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """How many tiles go through the three stages together, and the register tile of their products.
-
-    Attributes:
-        tiles: Winograd tiles of one pass; their transforms should stay in the second-level cache.
-        rows: Tiles of a register tile.
-        vectors: Vectors of output channels of a register tile.
-        heavy: The transformed weights do not fit the second-level cache, but the transformed picture fits the
-            third: all tiles are transformed first, for all threads, then the threads divide (channel group,
-            chunk) pairs, channels first.
-        shares: Into how many parts the input channels are cut whose sums are brought back one by one and only
-            then added up, because the whole sum would be too large.
-    """
-
-    tiles: int
-    rows: int
-    vectors: int
-    heavy: bool = False
-    shares: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Tiling:
-    """A convolution by one of the forms.
-
-    Attributes:
-        form: The algorithm.
-        spec: The convolution that one result of the form is; its target is as large as the tiles must cover.
-        simd: The instruction set.
-    """
-
-    form: Form
-    spec: QConv2dSpec
-    simd: Simd
-
-    @property
-    def vectors(self) -> int:
-        """Vectors of output channels."""
-        return -(-self.spec.target.channels // self.simd.lanes)
-
-    @property
-    def channels(self) -> int:
-        """Output channels computed, padding included."""
-        return self.vectors * self.simd.lanes
-
-    @property
-    def per_phase(self) -> int:
-        """Input channels, rounded up to whole int16 vectors."""
-        return -(-self.spec.source.channels // (2 * self.simd.lanes)) * 2 * self.simd.lanes
-
-    @property
-    def depth(self) -> int:
-        """Terms of a product: the channels of every phase."""
-        return self.per_phase * len(self.form.phases)
-
-    @property
-    def columns(self) -> int:
-        """Tiles of a row."""
-        return -(-self.spec.target.width // STEP)
-
-    @property
-    def tiles(self) -> int:
-        """Tiles of a picture."""
-        return self.columns * -(-self.spec.target.height // STEP)
-
-    @property
-    def weight_rows(self) -> int:
-        """Matrices of transformed weights: one for every position of every result."""
-        return self.form.results * self.form.side**2
-
-    @property
-    def weight_bytes(self) -> int:
-        """Size of the transformed weights."""
-        return self.weight_rows * self.depth * self.channels * 2
-
-    @property
-    def fits(self) -> bool:
-        """Whether pictures and channels are large enough for a tile and for whole vectors."""
-        source, target = self.spec.source, self.spec.target
-        whole = source.block >= 2 * self.simd.lanes and target.channels >= self.simd.lanes
-        return whole and min(target.height, target.width) >= STEP
-
-    def chunk(self) -> Chunk:
-        """How the work is cut."""
-        wide = ((4, 4), (3, 4), (5, 4), (2, 8), (1, 16))
-        choices = wide if self.simd.registers == 32 else ((2, 4), (4, 2), (1, 4))
-        tiles = self.tiles
-        vectors, rows = next((v, rows) for v, rows in choices if self.vectors % v == 0)
-        rows = min(rows, tiles)
-        moved_bytes = tiles * self.form.side**2 * self.depth * 2
-        heavy = self.weight_bytes >= HEAVY_WEIGHTS and moved_bytes <= _SHARED_TILES
-        # As many tiles as share one pass over the weights, but several chunks for the threads to divide.
-        most = 64 if heavy else min(64 if self.weight_bytes >= FAR_WEIGHTS else 32, max(8, tiles // 4))
-        sizes = [
-            size for size in range(rows, most + 1, rows) if size <= tiles and 2 * size >= min(most, tiles)
-        ]
-        best = min(sizes or [rows], key=lambda size: (-(-tiles // size) * size, -size))
-        return Chunk(best, rows, vectors, heavy)
-
-    def pack(self, chunk: Chunk, transformed: Array) -> Array:
-        """Weights (weight_rows, depth, C_out), int16, in the order in which they are read.
-
-        That is (group, weight row, 2 input channels, vector of the group · lanes · 2).
-        """
-        lanes, groups = self.simd.lanes, self.vectors // chunk.vectors
-        padded = pad_channels(transformed, 2, self.channels)
-        split = padded.reshape(self.weight_rows, self.depth // 2, 2, groups, chunk.vectors, lanes)
-        ordered = split.transpose(3, 0, 1, 4, 5, 2)
-        return np.ascontiguousarray(ordered).reshape(groups, self.weight_rows, self.depth // 2, -1)
 
 
 class WinogradTiles:
