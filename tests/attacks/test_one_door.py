@@ -34,6 +34,7 @@ _METHODS = frozenset(
 _ALLOWED: dict[tuple[str, str], str] = {
     ("export/archive.py", "torch.jit.save"): "into memory",
     ("export/archive.py", "zipfile.ZipFile"): "in memory, of what torch just wrote",
+    ("export/catalogue.py", ".read_text"): "this package's own list of recipes",
     ("export/proof.py", "torch.jit.load"): "from memory, of the module that was just exported",
     ("export/registry.py", ".exec_module"): "a recipe is a program; its author asks for it by a .py path",
     ("export/render.py", ".read_text"): "this package's templates and rendered files",
