@@ -64,13 +64,14 @@ def make_plan(
             root.setdefault(name, name)
         # In float, too: the values are the same, and calibration has seen them before they moved only.
         root[layer.output] = root[layer.inputs[0]] if layer.kind == "movement" else layer.output
+    readers = Counter(root[name] for layer in layers if layer.kind != "movement" for name in layer.inputs)
     unrounded = {layer.output for layer in layers if layer.kind == "float" and _makes_picture(layer)}
     while True:
         running = [layer for layer in layers if layer.name not in why]
         wanted = set(coded_outputs)
         for layer in running:
             wanted.update(layer.inputs)
-        at_hand = _at_hand(layers, why, root)
+        at_hand = _at_hand(layers, why, root, readers)
         settled = len(why)
         for layer in running:
             operands = {root[name] for name in layer.inputs}
@@ -91,12 +92,13 @@ def _makes_picture(layer: Layer) -> bool:
     return shape is not None and len(shape) == 4 and any(size != 1 for size in shape[2:])
 
 
-def _at_hand(layers: list[Layer], why: Mapping[str, str], root: Mapping[str, str]) -> set[str]:
+def _at_hand(
+    layers: list[Layer], why: Mapping[str, str], root: Mapping[str, str], readers: Mapping[str, int]
+) -> set[str]:
     """Tensors that fp16 readers get without codes.
 
     Those made in float, by convolutions with one reader, and by a table with one reader on such a tensor.
     """
-    readers = Counter(root[name] for layer in layers if layer.kind != "movement" for name in layer.inputs)
     found: set[str] = set()
     for layer in layers:
         alone = readers[layer.output] == 1

@@ -19,12 +19,11 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.quantize.qdq import quantize
-from vacc_deploy.quantize.sessions import Run, runner, runs_on_crops
+from vacc_deploy.quantize.sessions import Feed, Run, runner, runs_on_crops
 from vacc_deploy.quantize.table import CalibrationTable
 from vacc_deploy.quantize.unsigned import to_unsigned
 
 Array = npt.NDArray[Any]
-Feed = dict[str, Array]
 Select = Callable[[Sequence[Array]], Array]  # of a network's outputs the one that is the picture
 
 _MOST_DB = 120.0

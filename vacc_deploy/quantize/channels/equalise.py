@@ -24,6 +24,7 @@ import onnx_ir as ir
 from vacc_deploy.errors import DataError
 from vacc_deploy.quantize.channels.own_constant import own_constant
 from vacc_deploy.quantize.int8_support import constant_of
+from vacc_deploy.quantize.quantized_constants import output_axis
 
 Array = npt.NDArray[Any]
 Factors = Mapping[str, Sequence[float]]  # by the name of a group
@@ -120,11 +121,11 @@ def equalise(model: ir.Model, factors: Factors) -> ir.Model:
                 hint="calibrate again, or delete the line",
             )
         for node in group.makers:
-            _scale(clone.graph, node, 1, 1 / factor, 0 if node.op_type == "Conv" else 1)
+            _scale(clone.graph, node, 1, 1 / factor, output_axis(node))
             if len(node.inputs) > 2 and node.inputs[2] is not None:
                 _scale(clone.graph, node, 2, 1 / factor, 0)
         for node in group.readers:
-            _scale(clone.graph, node, 1, factor, 1 if node.op_type == "Conv" else 0)
+            _scale(clone.graph, node, 1, factor, 1 - output_axis(node))
     return clone
 
 

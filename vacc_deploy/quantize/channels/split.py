@@ -25,6 +25,7 @@ from vacc_deploy.errors import DataError
 from vacc_deploy.quantize.channels.equalise import channels_of, plain_convolution
 from vacc_deploy.quantize.channels.own_constant import own_constant
 from vacc_deploy.quantize.int8_support import constant_of
+from vacc_deploy.quantize.quantized_constants import output_axis
 
 Array = npt.NDArray[Any]
 Splits = Mapping[str, Sequence[int]]  # channels, by the name of a tensor
@@ -99,7 +100,7 @@ def _split(graph: ir.Graph, site: Site, channels: list[int], step: float) -> Non
     maker, count = site.maker, channels_of(site.values[0])
     weight = constant_of(maker.inputs[1])
     assert weight is not None
-    made_on = 0 if maker.op_type == "Conv" else 1
+    made_on = output_axis(maker)
     copies = np.take(weight, channels, axis=made_on)
     own_constant(graph, maker, 1, np.concatenate([weight, copies], axis=made_on), "split")
     bias = constant_of(maker.inputs[2]) if len(maker.inputs) > 2 else None
@@ -113,7 +114,7 @@ def _split(graph: ir.Graph, site: Site, channels: list[int], step: float) -> Non
     for reader in site.readers:
         weight = constant_of(reader.inputs[1])
         assert weight is not None
-        read_on = 1 if reader.op_type == "Conv" else 0
+        read_on = 1 - output_axis(reader)
         halved = np.moveaxis(weight.astype(np.float64), read_on, 0)
         halved[channels] /= 2
         both = np.concatenate([halved, halved[channels]])

@@ -18,6 +18,7 @@ import onnx_ir as ir
 from vacc_deploy.quantize.channels.equalise import channels_of
 from vacc_deploy.quantize.channels.split import Site, find_sites
 from vacc_deploy.quantize.int8_support import constant_of
+from vacc_deploy.quantize.quantized_constants import output_axis
 
 _MOST_CHANNELS = 1 / 8  # of a tensor's channels
 _LEAST_NOISE = 0.8  # of a tensor's rounding noise, that these have to bring
@@ -48,6 +49,6 @@ def _noise_by_channel(site: Site) -> npt.NDArray[np.float64]:
     for reader in site.readers:
         weight = constant_of(reader.inputs[1])
         assert weight is not None
-        by_channel = np.moveaxis(weight, 1 if reader.op_type == "Conv" else 0, 0).astype(np.float64)
+        by_channel = np.moveaxis(weight, 1 - output_axis(reader), 0).astype(np.float64)
         noise += np.square(by_channel).reshape(noise.size, -1).sum(axis=1)
     return noise

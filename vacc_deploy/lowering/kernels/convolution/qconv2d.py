@@ -103,8 +103,8 @@ def emit(spec: QConv2dSpec, target: Target, algorithm: Algorithm = "direct", *, 
     if algorithm == "narrow":
         return emit_narrow(spec, target, _existing(choose_segments(simd_of(target), spec)))
     if algorithm == "winograd":
-        chunk = _existing(choose_chunk(simd_of(target), spec))
-        return emit_winograd(spec, target, replace(chunk, shares=shares))
+        chunk = replace(_existing(choose_chunk(simd_of(target), spec)), shares=shares)
+        return emit_winograd(spec, target, chunk)
     return emit_direct(spec, target)
 
 
@@ -118,8 +118,9 @@ def pack(
     table: Array | None = None,
     residual: AddFactors | None = None,
     algorithm: Algorithm = "direct",
+    shares: int = 1,
 ) -> Mapping[str, Array]:
-    """Parameters in argument order; arguments as in `build`."""
+    """Parameters in argument order; arguments as in `build` and `emit`."""
     simd = simd_of(target)
     vectors = vectors_of(simd, spec.target.channels)
     channels = vectors * simd.lanes
@@ -133,7 +134,7 @@ def pack(
         if table is not None and spec.epilogue.table == "per_channel":
             table = repeat_channels(table.reshape(-1, 256), simd.lanes)
     elif algorithm == "winograd":
-        chunk = _existing(plan_winograd(simd, spec, weights, bias, multiplier))
+        chunk = replace(_existing(choose_chunk(simd, spec)), shares=shares)
         packed = pack_winograd(spec, simd, chunk, weights)
         folded, multiplier = scale_sums(spec, chunk, folded, multiplier)
     else:
@@ -175,7 +176,8 @@ def build(
     check_sums(weights, bias, spec.source.fill)
     numbers = (weights, bias, multiplier)
     chosen = algorithm or choose_algorithm(spec, target, *numbers)
-    params = pack(spec, target, weights, bias, multiplier, table=table, residual=residual, algorithm=chosen)
-    plan = plan_winograd(simd_of(target), spec, *numbers) if chosen == "winograd" else None
-    func = emit(representative(spec), target, chosen, shares=plan.shares if plan else 1)
-    return Kernel(func, params, spec.macs)
+    shares = 1
+    if chosen == "winograd":
+        shares = _existing(plan_winograd(simd_of(target), spec, *numbers)).shares
+    params = pack(spec, target, *numbers, table=table, residual=residual, algorithm=chosen, shares=shares)
+    return Kernel(emit(representative(spec), target, chosen, shares=shares), params, spec.macs)
