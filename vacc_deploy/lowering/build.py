@@ -13,8 +13,18 @@ from tvm import relax
 
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.emit import tvm_target
+from vacc_deploy.lowering.passes.cpu_pipeline import CPU_PIPELINE
 from vacc_deploy.lowering.passes.schedule_generic import schedule_generic
 from vacc_deploy.lowering.target import Target
+
+_CONFIG = {
+    # Common subexpressions are LLVM's to find: TVM's own search takes a third of the compile time and the
+    # code is no faster for it.
+    "tirx.disable_cse_tir": True,
+    # Every kernel would check its arguments' shapes and types in code as long as its own. Only `main` calls
+    # kernels, with tensors of shapes that it fixes, and `main` checks what it is called with itself.
+    "tirx.disable_assert": True,
+}
 
 
 def build_library(module: Any, target: Target, path: Path) -> None:
@@ -24,11 +34,9 @@ def build_library(module: Any, target: Target, path: Path) -> None:
         ModelError: TVM cannot compile an operator of the network, or there is no linker.
     """
     llvm = tvm_target(target)
-    # Common subexpressions are LLVM's to find: TVM's own search takes a third of the compile time and the
-    # code is no faster for it.
-    with llvm, tvm.transform.PassContext(opt_level=3, config={"tirx.disable_cse_tir": True}):
+    with llvm, tvm.transform.PassContext(opt_level=3, config=_CONFIG):
         try:
-            executable = tvm.compile(_stages()(module), llvm, relax_pipeline=None)
+            executable = tvm.compile(_stages()(module), llvm, relax_pipeline=None, tir_pipeline=CPU_PIPELINE)
         except (RuntimeError, ValueError, TypeError) as error:  # TVM's own errors are RuntimeErrors
             raise ModelError(
                 "an operator of the network cannot be compiled",

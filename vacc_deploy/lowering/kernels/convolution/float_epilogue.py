@@ -63,13 +63,13 @@ class FloatEpilogue:
             channels: Length of the padded constants, at least C_out.
 
         Returns:
-            The scaled weights, float64, and ``scale``, ``bias`` and perhaps ``slope``, (channels,) float32.
+            The scaled weights, and ``scale``, ``bias`` and perhaps ``slope``, (channels,) float32.
         """
         outputs = len(weights)
-        wide = weights.astype(np.float64)
-        largest = np.abs(wide).reshape(outputs, -1).max(axis=1)
-        exponent = np.where(largest > 0, np.frexp(largest)[1] - 1, 0)
-        scaled = np.ldexp(wide, -exponent.reshape(-1, *[1] * (weights.ndim - 1)))
+        flat = weights.reshape(outputs, -1)
+        largest = np.maximum(flat.max(axis=1), -flat.min(axis=1))
+        exponent = np.where(largest > 0, np.frexp(largest)[1] - 1, 0).clip(-126, 126)  # 2^±e is a float32
+        scaled = (flat * np.ldexp(1.0, -exponent).astype(flat.dtype)[:, None]).reshape(weights.shape)
 
         def padded(values: Array | float) -> Array:
             result = np.zeros(channels, np.float32)

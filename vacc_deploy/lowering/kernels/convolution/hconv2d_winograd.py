@@ -124,10 +124,10 @@ def pack(
     """Weights as (3, 3, C_in, channels); see `hconv2d.pack`."""
     cut = blocking(spec, target)
     scaled, params = spec.epilogue.pack(weights, bias, slope, cut.channels)
-    padded = np.zeros((cut.channels, *weights.shape[1:]))
-    padded[: len(weights)] = scaled
-    packed = np.ascontiguousarray(padded.transpose(2, 3, 1, 0))
-    return {"weights": packed.astype(float_simd_of(target).weight_dtype(spec.weight_dtype)), **params}
+    dtype = float_simd_of(target).weight_dtype(spec.weight_dtype)
+    packed = np.zeros((*spec.kernel, spec.x.channels, cut.channels), dtype)
+    packed[..., : len(weights)] = scaled.transpose(2, 3, 1, 0)
+    return {"weights": packed, **params}
 
 
 def emit(spec: Hconv2dSpec, target: Target) -> Any:

@@ -85,8 +85,9 @@ def largest_sum(weights: Array, bias: Array, zero_point: int) -> int:
         bias: int32 (C_out,).
         zero_point: z of the input.
     """
-    flat = weights.reshape(weights.shape[0], -1).astype(np.int64)
-    positive, negative = flat.clip(min=0).sum(1), flat.clip(max=0).sum(1)
+    flat = weights.reshape(weights.shape[0], -1)
+    positive = np.maximum(flat, 0).sum(1, dtype=np.int64)
+    negative = flat.sum(1, dtype=np.int64) - positive
     up, down = 255 - zero_point, -zero_point
     high = positive * up + negative * down + bias
     low = positive * down + negative * up + bias

@@ -131,15 +131,20 @@ class Tiling:
             chunk: How the work is cut.
             filters: int8 (C_out, C_in, taps, taps) of every phase of every result.
         """
-        results = [
-            np.concatenate([self.form.transform_taps(self._ordered(chunk, taps)) for taps in phases], axis=2)
-            for phases in filters
-        ]
-        return np.ascontiguousarray(np.concatenate(results).swapaxes(0, 1))
+        groups, width = self.vectors // chunk.vectors, chunk.vectors * self.simd.lanes * 2
+        positions, pairs = self.form.side**2, self.per_phase // 2
+        packed = np.empty((groups, self.weight_rows, self.depth // 2, width), np.int16)
+        for result, phases in enumerate(filters):
+            rows = slice(result * positions, (result + 1) * positions)
+            for phase, taps in enumerate(phases):
+                ordered, terms = self._ordered(chunk, taps), slice(phase * pairs, (phase + 1) * pairs)
+                for group in range(groups):  # one after the other, in the caches
+                    packed[group, rows, terms] = self.form.transform_taps(ordered[group])
+        return packed
 
     def _ordered(self, chunk: Chunk, taps: Array) -> Array:
-        """Taps (C_out, C_in, taps, taps) as (taps, taps, group, 2 input channels, vector · lanes · 2)."""
+        """Taps (C_out, C_in, taps, taps) as (group, taps, taps, 2 input channels, vector · lanes · 2)."""
         padded = pad_channels(pad_channels(taps, 0, self.channels), 1, self.per_phase)
         groups, pairs = self.vectors // chunk.vectors, self.per_phase // 2
         split = padded.reshape(groups, chunk.vectors, self.simd.lanes, pairs, 2, *taps.shape[2:])
-        return split.transpose(5, 6, 0, 3, 1, 2, 4).reshape(*taps.shape[2:], groups, pairs, -1)
+        return split.transpose(0, 5, 6, 3, 1, 2, 4).reshape(groups, *taps.shape[2:], pairs, -1)
