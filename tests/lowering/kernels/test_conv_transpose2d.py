@@ -14,6 +14,7 @@ from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, floats, run_to_pl
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.convolution import (
     hconv_transpose2d,
+    hconv_transpose2d_winograd,
     qconv_transpose2d,
     qconv_transpose2d_winograd,
 )
@@ -313,7 +314,40 @@ def test_residual_of_codes() -> None:
     np.testing.assert_array_equal(got, want)
 
 
-@pytest.mark.parametrize(("case", "target"), RUNS)
+FLOAT_WINOGRAD_CASES = {
+    "gpen": Case(24, 65, 42, 46, kernel=(3, 3), pads=(0, 0, 0, 0)),
+    "padded": Case(17, 32, 42, 45, kernel=(3, 3), output_padding=(1, 1)),
+    "padded_unevenly": Case(16, 16, 41, 45, kernel=(3, 3), pads=(0, 1, 1, 0), output_padding=(1, 0)),
+    "batch_2": Case(16, 40, 30, 33, kernel=(3, 3), pads=(0, 0, 0, 0), batch=2),
+}
+FLOAT_RUNS = [
+    *RUNS,
+    *(
+        pytest.param(case, target, id=f"winograd-{name}-{target}")
+        for name, case in FLOAT_WINOGRAD_CASES.items()
+        for target in RUNNABLE
+        if target == RUNNABLE[0] or name == "gpen"
+    ),
+]
+
+
+FLOAT_CHOICES = [
+    *(pytest.param(case, True, id=name) for name, case in FLOAT_WINOGRAD_CASES.items()),
+    *(pytest.param(case, False, id=name) for name, case in CASES.items()),
+    pytest.param(Case(64, 3, 64, 64, kernel=(3, 3)), False, id="few_channels"),
+    pytest.param(Case(64, 64, 21, 23, kernel=(3, 3)), False, id="few_tiles"),
+]
+
+
+@pytest.mark.parametrize(("case", "pays"), FLOAT_CHOICES)
+def test_float_winograd_is_for_many_tiles(case: Case, pays: bool) -> None:
+    x, y = case.planes("float16", "float16")
+    geometry = (case.kernel, case.stride, case.dilation, case.pads[:2])
+    spec = hconv_transpose2d.HconvTranspose2dSpec(x, y, *geometry)
+    assert hconv_transpose2d_winograd.applies(spec, NATIVE) is pays
+
+
+@pytest.mark.parametrize(("case", "target"), FLOAT_RUNS)
 def test_floats_round_once(case: Case, target: str) -> None:
     x, y = case.planes("float16", "float16")
     residual = replace(y, halo=Halo(1, 0, 0, 0))
@@ -339,7 +373,8 @@ def test_floats_round_once(case: Case, target: str) -> None:
     )
     wide = other.astype(np.float64)
     sums = ((values + wide).clip(-1.0), magnitude + np.abs(wide))
-    float_reference.assert_rounded_once(got, sums)
+    bits = 18 if hconv_transpose2d_winograd.applies(spec, TARGETS[target]) else 20
+    float_reference.assert_rounded_once(got, sums, bits=bits)
 
 
 def test_every_output_is_written_once() -> None:

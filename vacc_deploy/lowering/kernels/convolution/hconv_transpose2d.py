@@ -1,4 +1,8 @@
-"""Transposed convolution of float16 planes: float32 sums, one rounding per output."""
+"""Transposed convolution of float16 planes: float32 sums, one rounding per output.
+
+Computed as one ordinary convolution per remainder of ``o + padding`` (`conv_transpose_sections`), or by
+Winograd (`hconv_transpose2d_winograd`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 
 from vacc_deploy.errors import ModelError
+from vacc_deploy.lowering.kernels.convolution import hconv_transpose2d_winograd as winograd
 from vacc_deploy.lowering.kernels.convolution.conv_transpose_sections import (
     Geometry,
     TransposePart,
@@ -102,7 +107,9 @@ def _parts(spec: HconvTranspose2dSpec, target: Target) -> list[tuple[TransposePa
 
 @functools.cache
 def emit(spec: HconvTranspose2dSpec, target: Target) -> Any:
-    """The ``PrimFunc`` ``hconv_transpose2d(x, [residual], weights_0…, scale, bias, [slope], y)``."""
+    """The ``PrimFunc`` ``hconv_transpose2d(x, [residual], weights…, scale, bias, [slope], y)``."""
+    if winograd.applies(spec, target):
+        return winograd.emit(spec, target)
     parts = _parts(spec, target)
     channels = max(direct.channels for _, direct in parts)
     with kernel_function("hconv_transpose2d") as function:
@@ -138,6 +145,8 @@ def pack(
         ModelError: The weights' shape is not the spec's.
     """
     check_transposed_weights(weights, spec.geometry, spec.x, spec.y, spec.groups)
+    if winograd.applies(spec, target):
+        return winograd.pack(spec, target, weights, bias, slope)
     parts = _parts(spec, target)
     channels = max(direct.channels for _, direct in parts)
     scaled, params = spec.epilogue.pack(outputs_first(weights, spec.groups), bias, slope, channels)
