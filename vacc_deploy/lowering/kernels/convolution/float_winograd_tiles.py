@@ -17,6 +17,7 @@ import numpy.typing as npt
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
+from vacc_deploy.lowering.kernels.convolution.float_epilogue import EpilogueBuffers
 from vacc_deploy.lowering.kernels.convolution.float_simd import FloatSimd
 from vacc_deploy.lowering.kernels.convolution.winograd import OUTPUTS, Winograd
 from vacc_deploy.lowering.kernels.isa.function import CACHE_LINE, read, register, scratch, write
@@ -26,7 +27,7 @@ from vacc_deploy.lowering.plane import Plane, StorageType
 
 Array: TypeAlias = npt.NDArray[Any]
 Place: TypeAlias = tuple[Expr, Expr, Expr]
-"""Picture, first row and first column of a tile."""
+"""Picture, row and column, of tiles or of pixels."""
 
 _SCRATCH_BYTES = 256 << 10  # of transformed inputs and products: a quarter of a second-level cache
 # Transformed filters that no cache holds; many tiles must share a pass over them.
@@ -87,15 +88,15 @@ class Blocking:
         """Size of the transformed filters."""
         return 4 * math.prod(self.filter_shape)
 
-    def tile(self, number: Expr) -> tuple[Expr, Expr, Expr]:
-        """Picture, tile row and tile column of tile number `number`."""
+    def tile(self, number: Expr) -> Place:
+        """Where tile number `number` lies, counted in tiles."""
         down, across = (-(-side // OUTPUTS) for side in self.size)
         number = let(number)
         row = let(T.floormod(T.floordiv(number, across), down))
         return T.floordiv(number, down * across), row, let(T.floormod(number, across))
 
-    def first_output(self, tile: tuple[Expr, Expr, Expr]) -> Place:
-        """Where a tile starts."""
+    def first_output(self, tile: Place) -> Place:
+        """Where a tile starts, in pixels."""
         n, row, column = tile
         top = let(T.min(row * OUTPUTS, self.size[0] - OUTPUTS))
         return n, top, let(T.min(column * OUTPUTS, self.size[1] - OUTPUTS))
@@ -162,33 +163,40 @@ def transform_filters(
 
 
 class FloatTiles:
-    """The buffers of a group of tiles, and its stages. Construct it inside the loop over groups."""
+    """The buffers of a group of tiles, and its stages. Construct it inside the loop over groups.
 
-    def __init__(self, blocking: Blocking) -> None:
-        self.cut = blocking
+    Args:
+        blocking: The cut.
+        first: Number of the group's first tile.
+    """
+
+    def __init__(self, blocking: Blocking, first: Expr) -> None:
+        self.cut, self.first = blocking, first
         count, form = blocking.per_group, blocking.form
         self.moved = scratch((blocking.points, count * blocking.inputs + _PAD), "float32")
         self.products = scratch((blocking.points, count * blocking.channels + _PAD), "float32")
         self.half = scratch((form.points, form.points, blocking.lanes), "float32")
 
-    def transform_inputs(self, simd: FloatSimd, x: PlaneBuffer, first: Place, t: Expr) -> None:
-        """Bᵀ d B of tile `t` of the group, whose inputs start at `first`, for all channels."""
+    def transform_inputs(self, simd: FloatSimd, x: PlaneBuffer, before: tuple[int, int]) -> None:
+        """Bᵀ d B for all channels; windows start `before` rows and columns before the outputs."""
         blocking, form = self.cut, self.cut.form
         lanes, points, block_size = blocking.lanes, form.points, x.plane.block
-        n, top, left = first
-        with T.serial(0, blocking.inputs // lanes) as vector:
-            block, inside = T.floordiv(vector * lanes, block_size), T.floormod(vector * lanes, block_size)
+        with T.serial(0, blocking.per_group) as t:
+            n, row, column = blocking.first_output(blocking.tile(self.first + t))
+            top, left = let(row - before[0]), let(column - before[1])
+            with T.serial(0, blocking.inputs // lanes) as vector:
+                block, inside = T.floordiv(vector * lanes, block_size), T.floormod(vector * lanes, block_size)
 
-            def pixel(i: int, j: int) -> Expr:
-                return let(simd.load(x.buffer, x.index(n, block, top + i, left + j, inside), lanes))
+                def pixel(i: int, j: int) -> Expr:
+                    return let(simd.load(x.buffer, x.index(n, block, top + i, left + j, inside), lanes))
 
-            with T.serial(0, points) as j:
-                for i, value in enumerate(form.input_points([pixel(i, j) for i in range(points)])):
-                    store(self.half, (i, j, 0), value)
-            with T.serial(0, points) as i:
-                row = [let(load(self.half, (i, j, 0), lanes)) for j in range(points)]
-                for j, value in enumerate(form.input_points(row)):
-                    store(self.moved, (i * points + j, t * blocking.inputs + vector * lanes), value)
+                with T.serial(0, points) as j:
+                    for i, value in enumerate(form.input_points([pixel(i, j) for i in range(points)])):
+                        store(self.half, (i, j, 0), value)
+                with T.serial(0, points) as i:
+                    line = [let(load(self.half, (i, j, 0), lanes)) for j in range(points)]
+                    for j, value in enumerate(form.input_points(line)):
+                        store(self.moved, (i * points + j, t * blocking.inputs + vector * lanes), value)
 
     def multiply(self, filters: Buffer, place: tuple[Expr, Expr, Expr], *, result: Expr = 0) -> None:
         """Sums over the input channels for `Blocking.tiles` tiles; `place` is (point, group, first tile)."""
@@ -220,37 +228,54 @@ class FloatTiles:
                 store(self.products, where, read(acc, lanes))
 
     def transform_outputs(
-        self,
-        tile: tuple[Expr, Expr, Expr],
-        t: Expr,
-        channel: Expr,
-        finish: Callable[[Expr, Expr, Expr], None],
+        self, epilogue: EpilogueBuffers, y: PlaneBuffer, *, result: Expr = 0, spread: int = 1
     ) -> None:
-        """Aᵀ m A of tile `t` of the group for a vector of output channels: ``finish(row, column, sum)``.
+        """Aᵀ m A of the products, and the epilogue.
 
-        Tiles overlap where the size is no multiple of 4; the earlier one's outputs stand.
+        The output consists of `spread`² results, whose pixels lie `spread` apart; the products are those of
+        one of them. Tiles overlap where the size is no multiple of 4; the earlier one's outputs stand.
         """
-        blocking, form = self.cut, self.cut.form
-        lanes, points, (height, width) = blocking.lanes, form.points, blocking.size
-        _, tile_row, tile_column = tile
-        _, top, left = blocking.first_output(tile)
+        blocking, form, plane = self.cut, self.cut.form, y.plane
+        lanes, points = blocking.lanes, range(form.points)
+        first_row, first_column = T.floordiv(result, spread), T.floormod(result, spread)
+        with T.serial(0, blocking.per_group) as t:
+            tile = blocking.tile(self.first + t)
+            n, top, left = blocking.first_output(tile)
+            with T.serial(0, blocking.channels // lanes) as vector:
+                channel = let(vector * lanes)
+                constants = epilogue.constants(channel, lanes)
+                block, inside = T.floordiv(channel, plane.block), T.floormod(channel, plane.block)
 
-        def product(i: int, j: int) -> Expr:
-            return let(load(self.products, (i * points + j, t * blocking.channels + channel), lanes))
+                def product(i: int, j: int) -> Expr:
+                    where = (i * form.points + j, t * blocking.channels + channel)
+                    return let(load(self.products, where, lanes))
 
-        with T.serial(0, points) as i:
-            for j, value in enumerate(form.outputs_of([product(i, j) for j in range(points)])):
-                store(self.half, (i, j, 0), value)
-        with T.serial(0, OUTPUTS) as j:
-            column = [let(load(self.half, (i, j, 0), lanes)) for i in range(points)]
-            for i, value in enumerate(form.outputs_of(column)):
-                fresh = []
-                if height % OUTPUTS:
-                    fresh.append(top + i >= tile_row * OUTPUTS)
-                if width % OUTPUTS:
-                    fresh.append(left + j >= tile_column * OUTPUTS)
-                if fresh:
-                    with T.If(tirx.all(*fresh)), T.Then():
-                        finish(top + i, left + j, value)
-                else:
-                    finish(top + i, left + j, value)
+                def write_output(row: Expr, column: Expr, value: Expr) -> None:
+                    where = (n, block, row, column, inside)
+                    epilogue.simd.store(y.buffer, y.index(*where), epilogue.apply(value, constants, where))
+
+                with T.serial(0, form.points) as i:
+                    for j, value in enumerate(form.outputs_of([product(i, j) for j in points])):
+                        store(self.half, (i, j, 0), value)
+                with T.serial(0, OUTPUTS) as j:
+                    column = [let(load(self.half, (i, j, 0), lanes)) for i in points]
+                    for i, value in enumerate(form.outputs_of(column)):
+                        at = ((top + i) * spread + first_row, (left + j) * spread + first_column)
+                        conditions = self._conditions(tile, (top + i, left + j), at, plane, spread)
+                        if conditions:
+                            with T.If(tirx.all(*conditions)), T.Then():
+                                write_output(*at, value)
+                        else:
+                            write_output(*at, value)
+
+    def _conditions(
+        self, tile: Place, output: tuple[Expr, Expr], at: tuple[Expr, Expr], plane: Plane, spread: int
+    ) -> list[Expr]:
+        """When a tile writes an output: it is the first that has it, and the plane reaches to its place."""
+        conditions = []
+        for axis, side in enumerate((plane.height, plane.width)):
+            if self.cut.size[axis] % OUTPUTS:
+                conditions.append(output[axis] >= tile[1 + axis] * OUTPUTS)
+            if self.cut.size[axis] * spread > side:
+                conditions.append(at[axis] < side)
+        return conditions

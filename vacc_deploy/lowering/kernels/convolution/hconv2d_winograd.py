@@ -83,27 +83,11 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
 
         filters = transform_filters(tiles, [tap])
         with T.parallel(0, -(-tiles.count // tiles.per_group)) as group:
-            stages = FloatTiles(tiles)
-            first = let(T.min(group * tiles.per_group, tiles.count - tiles.per_group))
-            with T.serial(0, tiles.per_group) as t:
-                n, top, left = tiles.first_output(tiles.tile(first + t))
-                place = (n, let(top - spec.padding[0]), let(left - spec.padding[1]))
-                stages.transform_inputs(simd, x, place, t)
+            stages = FloatTiles(tiles, let(T.min(group * tiles.per_group, tiles.count - tiles.per_group)))
+            stages.transform_inputs(simd, x, spec.padding)
             points, blocks = T.serial(0, tiles.points), T.serial(0, tiles.per_group // tiles.tiles)
             with points as point, T.serial(0, tiles.groups) as g, blocks as b:
                 stages.multiply(filters, (point, g, b * tiles.tiles))
-            with T.serial(0, tiles.per_group) as t:
-                tile = tiles.tile(first + t)
-                with T.serial(0, tiles.channels // tiles.lanes) as vector:
-                    channel = let(vector * tiles.lanes)
-                    constants = epilogue.constants(channel, tiles.lanes)
-                    block, inside = T.floordiv(channel, spec.y.block), T.floormod(channel, spec.y.block)
-
-                    def finish(row: Expr, column: Expr, value: Expr) -> None:
-                        where = (tile[0], block, row, column, inside)
-                        result = epilogue.apply(value, constants, where)
-                        simd.store(y.buffer, y.index(*where), result)
-
-                    stages.transform_outputs(tile, t, channel, finish)
+            stages.transform_outputs(epilogue, y)
         finish_plane(y, spec.epilogue, tiles.channels, tiles.lanes)
     return function.get()

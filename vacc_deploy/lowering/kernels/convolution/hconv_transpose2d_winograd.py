@@ -108,11 +108,8 @@ def emit(spec: HconvTranspose2dSpec, target: Target) -> Any:
 
         filters = transform_filters(tiles, [partial(tap, part) for part in parts])
         with T.parallel(0, -(-tiles.count // tiles.per_group)) as group:
-            stages = FloatTiles(tiles)
-            first = let(T.min(group * tiles.per_group, tiles.count - tiles.per_group))
-            with T.serial(0, tiles.per_group) as t:
-                n, top, left = tiles.first_output(tiles.tile(first + t))
-                stages.transform_inputs(simd, x, (n, let(top - before[0]), let(left - before[1])), t)
+            stages = FloatTiles(tiles, let(T.min(group * tiles.per_group, tiles.count - tiles.per_group)))
+            stages.transform_inputs(simd, x, before)
             with T.serial(0, form.results) as result:
                 with T.serial(0, tiles.points) as point, T.If(form.contributes(0, result, point)):
                     with T.Then():
@@ -122,21 +119,7 @@ def emit(spec: HconvTranspose2dSpec, target: Target) -> Any:
                     with T.Else(), T.serial(0, tiles.per_group * tiles.channels // tiles.lanes) as i:
                         zero = constant(0.0, "float32", tiles.lanes)
                         store(stages.products, (point, i * tiles.lanes), zero)
-                with T.serial(0, tiles.per_group) as t:
-                    tile = tiles.tile(first + t)
-                    with T.serial(0, tiles.channels // tiles.lanes) as vector:
-                        channel = let(vector * tiles.lanes)
-                        constants = epilogue.constants(channel, tiles.lanes)
-                        block, inside = T.floordiv(channel, spec.y.block), T.floormod(channel, spec.y.block)
-
-                        def finish(row: Expr, column: Expr, value: Expr) -> None:
-                            row, column = (let(place) for place in form.place(result, row, column))
-                            where = (tile[0], block, row, column, inside)
-                            with T.If(T.And(row < spec.y.height, column < spec.y.width)), T.Then():
-                                finished = epilogue.apply(value, constants, where)
-                                simd.store(y.buffer, y.index(*where), finished)
-
-                        stages.transform_outputs(tile, t, channel, finish)
+                stages.transform_outputs(epilogue, y, result=result, spread=form.spread)
         finish_plane(y, spec.epilogue, tiles.channels, tiles.lanes)
     return function.get()
 
