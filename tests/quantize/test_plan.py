@@ -50,9 +50,19 @@ def convolutions_only(b: Builder, x: str) -> str:
 
 
 def scaled_by_a_vector(b: Builder, x: str) -> str:
-    """As GPEN's demodulation does: the vector is made in float, the picture is not."""
+    """As GPEN's demodulation does: the vector is made in float."""
     vector = b.node("GlobalLpPool", [x])
     return b.node("Mul", [conv(b, x), vector], "under_test")
+
+
+def table_for_two(b: Builder, x: str) -> str:
+    y = b.node("LeakyRelu", [conv(b, x)], "under_test")
+    return b.node("Add", [conv(b, y), conv(b, y)])
+
+
+def table_for_one(b: Builder, x: str) -> str:
+    """The convolution's own table."""
+    return b.node("LeakyRelu", [conv(b, x)], "under_test")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +74,9 @@ def scaled_by_a_vector(b: Builder, x: str) -> str:
         (gated, False),
         (codes_and_branch, True),
         (convolutions_only, True),
-        (scaled_by_a_vector, True),
+        (scaled_by_a_vector, False),
+        (table_for_two, False),
+        (table_for_one, True),
     ],
     ids=lambda value: getattr(value, "__name__", "int8" if value else "fp16"),
 )

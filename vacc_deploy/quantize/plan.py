@@ -7,9 +7,11 @@ Rules:
 3. A convolution or matrix product in int8 whose result nobody reads as codes hands out fp16 straight
    from its accumulators.
 4. Any other layer whose result nobody reads as codes runs in float: int8 would only cost accuracy.
-5. So does arithmetic or a table on what a picture-sized operator without an int8 form made, if its other
-   operands are at hand in fp16, too: the LeakyRelu behind an InstanceNormalization, the sum of a convolution
-   and such a branch. Codes of the operands would be rounded once more, and save nothing.
+5. So does a layer whose operands are all at hand in fp16, where codes of them would be rounded once more:
+   arithmetic or a table one of whose operands was never codes (an operator without an int8 form made it, or
+   another layer by this rule), and a table with several readers, all of which would read the error. The
+   LeakyRelu behind an InstanceNormalization is one, so is whatever scales, shifts and activates GPEN's
+   convolutions.
 6. Movement layers follow their readers, and share one scale with what they move.
 """
 
@@ -65,7 +67,7 @@ def make_plan(
         # In float, too: the values are the same, and calibration has seen them before they moved only.
         root[layer.output] = root[layer.inputs[0]] if layer.kind == "movement" else layer.output
     readers = Counter(root[name] for layer in layers if layer.kind != "movement" for name in layer.inputs)
-    unrounded = {layer.output for layer in layers if layer.kind == "float" and _makes_picture(layer)}
+    unrounded = {layer.output for layer in layers if layer.kind == "float"}
     while True:
         running = [layer for layer in layers if layer.name not in why]
         wanted = set(coded_outputs)
@@ -77,19 +79,16 @@ def make_plan(
             operands = {root[name] for name in layer.inputs}
             if layer.kind != "mac" and layer.output not in wanted:
                 why[layer.name] = "its result is only read in fp16"
-            elif layer.kind in ("arithmetic", "table") and operands & unrounded and operands <= at_hand:
-                why[layer.name] = "what it reads is made in fp16"
+            elif operands <= at_hand and (
+                (layer.kind in ("arithmetic", "table") and operands & unrounded)
+                or (layer.kind == "table" and readers[layer.output] > 1)
+            ):
+                why[layer.name] = "what it reads is at hand in fp16"
                 unrounded.add(layer.output)
         if len(why) == settled:
             break
     int8 = frozenset(layer.name for layer in layers if layer.name not in why)
     return Plan(int8, frozenset(wanted), why, root)
-
-
-def _makes_picture(layer: Layer) -> bool:
-    """Whether a layer's result has more than one pixel."""
-    shape = layer.node.outputs[0].shape
-    return shape is not None and len(shape) == 4 and any(size != 1 for size in shape[2:])
 
 
 def _at_hand(
