@@ -101,15 +101,31 @@ def transpose_parts(geometry: Geometry, y: Plane, groups: int = 1) -> list[Trans
     ]
 
 
+def common_window(parts: list[TransposePart]) -> Section:
+    """What a 3×3 convolution in steps of 2 reads, seen as one of 2×2 with the outputs of its largest part.
+
+    Every part reads one or two neighbouring inputs each way; a single one is the window's first or second.
+    """
+    sections = [part.section for part in parts]
+    top, left = (max(section.padding[axis] for section in sections) for axis in range(2))
+    rows, columns = max(section.rows for section in sections), max(section.columns for section in sections)
+    return Section(rows, columns, kernel=(2, 2), padding=(top, left))
+
+
 def required_halo(parts: list[TransposePart], x: Plane) -> Halo:
     """The border of the input plane that the parts read."""
     halo = Halo()
     for section in (part.section for part in parts if part.section.taps):
-        bottom = section.rows - 1 + section.span[0] - section.padding[0] - x.height
-        right = section.columns - 1 + section.span[1] - section.padding[1] - x.width
-        top, left = max(0, section.padding[0]), max(0, section.padding[1])
-        halo = halo.union(Halo(top, left, max(0, bottom), max(0, right)))
+        halo = halo.union(section_halo(section, x))
     return halo
+
+
+def section_halo(section: Section, x: Plane) -> Halo:
+    """The border of the input plane that a section in steps of 1 reads."""
+    bottom = section.rows - 1 + section.span[0] - section.padding[0] - x.height
+    right = section.columns - 1 + section.span[1] - section.padding[1] - x.width
+    top, left = max(0, section.padding[0]), max(0, section.padding[1])
+    return Halo(top, left, max(0, bottom), max(0, right))
 
 
 def transpose_macs(geometry: Geometry, x: Plane, y: Plane, groups: int) -> int:

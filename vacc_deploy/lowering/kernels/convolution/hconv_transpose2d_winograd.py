@@ -16,7 +16,9 @@ from tvm.tirx.script import builder as T
 
 from vacc_deploy.lowering.kernels.convolution.conv_transpose_sections import (
     TransposePart,
+    common_window,
     outputs_first,
+    section_halo,
     transpose_parts,
 )
 from vacc_deploy.lowering.kernels.convolution.float_epilogue import (
@@ -38,7 +40,6 @@ from vacc_deploy.lowering.kernels.convolution.winograd_integer import Transposed
 from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function
 from vacc_deploy.lowering.kernels.isa.planes import plane_argument
 from vacc_deploy.lowering.kernels.isa.vector import Expr, constant, let, store
-from vacc_deploy.lowering.plane import Halo
 from vacc_deploy.lowering.target import Target
 
 if TYPE_CHECKING:
@@ -54,12 +55,11 @@ def applies(spec: HconvTranspose2dSpec, target: Target) -> bool:
     """Whether this method computes `spec`, and faster than the definition."""
     if (spec.kernel, spec.stride, spec.dilation, spec.groups) != ((3, 3), (2, 2), (1, 1), 1):
         return False
-    size, (top, left) = _size(spec), _before(_parts(spec))
+    window = common_window(_parts(spec))
+    size, read = (window.rows, window.columns), section_halo(window, spec.x)
     deep = min(spec.x.channels, spec.y.channels) >= float_simd_of(target).lanes
     if not deep or min(size) < OUTPUTS:
         return False
-    below, right = size[0] + 1 - top - spec.x.height, size[1] + 1 - left - spec.x.width
-    read = Halo(max(0, top), max(0, left), max(0, below), max(0, right))
     filters = blocking(spec, target).filter_bytes
     fewest = next(fewest for bound, fewest in _PAYS_FROM if filters >= bound)
     return read.union(spec.x.halo) == spec.x.halo and tile_count(spec.y.batch, size) >= fewest
@@ -67,7 +67,8 @@ def applies(spec: HconvTranspose2dSpec, target: Target) -> bool:
 
 def blocking(spec: HconvTranspose2dSpec, target: Target) -> Blocking:
     """The cut of `spec`."""
-    return cut(TWO_TAPS, float_simd_of(target), spec.x, spec.y, _size(spec), results=4)
+    window = common_window(_parts(spec))
+    return cut(TWO_TAPS, float_simd_of(target), spec.x, spec.y, (window.rows, window.columns), results=4)
 
 
 def pack(
@@ -87,7 +88,7 @@ def pack(
 def emit(spec: HconvTranspose2dSpec, target: Target) -> Any:
     """The ``PrimFunc`` ``hconv_transpose2d(x, [residual], weights, scale, bias, [slope], y)``."""
     simd, tiles, parts = float_simd_of(target), blocking(spec, target), _parts(spec)
-    before = _before(parts)
+    before = common_window(parts).padding
     form = Transposed(((spec.padding[0] + 1) % 2, (spec.padding[1] + 1) % 2))
     with kernel_function("hconv_transpose2d") as function:
         x = plane_argument("x", spec.x)
@@ -126,14 +127,3 @@ def emit(spec: HconvTranspose2dSpec, target: Target) -> Any:
 
 def _parts(spec: HconvTranspose2dSpec) -> list[TransposePart]:
     return transpose_parts(spec.geometry, spec.y)
-
-
-def _size(spec: HconvTranspose2dSpec) -> tuple[int, int]:
-    """Rows and columns of the largest result."""
-    return -(-spec.y.height // 2), -(-spec.y.width // 2)
-
-
-def _before(parts: list[TransposePart]) -> tuple[int, int]:
-    """How many rows and columns before the first input the common window starts."""
-    top, left = (max(part.section.padding[axis] for part in parts) for axis in range(2))
-    return top, left

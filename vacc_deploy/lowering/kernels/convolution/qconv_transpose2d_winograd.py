@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from vacc_deploy.lowering.kernels.convolution.conv_transpose_sections import TransposePart, transpose_parts
+from vacc_deploy.lowering.kernels.convolution.conv_transpose_sections import (
+    common_window,
+    section_halo,
+    transpose_parts,
+)
 from vacc_deploy.lowering.kernels.convolution.qconv2d_spec import (
     QConv2dSpec,
     fold_zero_point,
@@ -45,19 +49,13 @@ def tiling_of(simd: Simd, spec: QConvTranspose2dSpec) -> Tiling | None:
     if simd.weight_dtype == "int8":
         return None  # 8-bit products are twice as dense as the 16-bit ones here, which eats the gain of 16/9
     target, single = spec.target, ((spec.pads[0] + 1) % 2, (spec.pads[1] + 1) % 2)
-    before = _before(transpose_parts(spec.geometry, target))
-    covered = replace(target, height=-(-target.height // 2), width=-(-target.width // 2), halo=Halo())
-    below, right = covered.height + 1 - before[0], covered.width + 1 - before[1]
-    read = Halo(
-        max(0, before[0]),
-        max(0, before[1]),
-        max(0, below - spec.source.height),
-        max(0, right - spec.source.width),
-    )
+    window = common_window(transpose_parts(spec.geometry, target))
+    read = section_halo(window, spec.source)
     if read.union(spec.source.halo) != spec.source.halo:
         return None
-    window = QConv2dSpec(spec.source, covered, (2, 2), pads=before, epilogue=spec.epilogue)
-    tiling = Tiling(Transposed(single), window, simd)
+    covered = replace(target, height=window.rows, width=window.columns, halo=Halo())
+    seen = QConv2dSpec(spec.source, covered, window.kernel, pads=window.padding, epilogue=spec.epilogue)
+    tiling = Tiling(Transposed(single), seen, simd)
     fewest = next(fewest for size, fewest in _PAYS_FROM if tiling.weight_bytes >= size)
     return tiling if tiling.fits and tiling.tiles >= fewest else None
 
@@ -83,7 +81,7 @@ def pack(
 ) -> tuple[Array, Array, Array]:
     """Transformed weights, biases of every result, and the multiplier; arguments as in `applies`."""
     parts = transpose_parts(spec.geometry, spec.target)
-    before = _before(parts)
+    before = common_window(parts).padding
     filters, biases = [], []
     for part in parts:
         selected = part.select(weights)
@@ -102,9 +100,3 @@ def emit(tiling: Tiling, spec: QConvTranspose2dSpec) -> Any:
     with kernel_function("qconv_transpose2d_winograd") as function:
         WinogradTiles(tiling, tiling.chunk(), spec.target).emit()
     return function.get()
-
-
-def _before(parts: list[TransposePart]) -> tuple[int, int]:
-    """How many rows and columns before the first input the common window starts."""
-    top, left = (max(part.section.padding[axis] for part in parts) for axis in range(2))
-    return top, left
