@@ -84,7 +84,7 @@ NETWORKS = (
         "vdsr", ("vdsr", None), "official_vdsr", "vdsr_vamp", ("set5_vdsr", "set5_vdsr"), 4,
         (("asymmetric", 0.02), ("symmetric", 0.02)), "vdsr_pil",
     ),
-    _lesrcnn(2, "official_lesrcnn", 0.075),
+    _lesrcnn(2, "official_lesrcnn", 0.06),
     _lesrcnn(3, "official_lesrcnn_x3", 0.03),
     _lesrcnn(4, "official_lesrcnn_x4", 0.03),
     Network("sparnet light", ("sparnet", "light_attn3d"), "official_sparnet", limits=_FACE_LIMITS),

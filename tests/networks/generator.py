@@ -59,7 +59,8 @@ def random_network(seed: int, operators: int | None = None) -> Network:
         choices=floats,
         threads=1,
     )
-    settings = replace(exactly, coded_outputs=bool(b.random.random() < 0.7))
+    coded_outputs, unsigned_relu = bool(b.random.random() < 0.7), bool(b.random.random() < 0.5)
+    settings = replace(exactly, coded_outputs=coded_outputs, unsigned_relu=unsigned_relu)
     dataset = [{name: array[index : index + 1] for name, array in inputs.items()} for index in range(2)]
     quantized = quantize(model, calibrate(model, dataset, settings))
     shape = "x".join(str(n) for n in b.shapes[b.inputs[0]][1:])

@@ -17,8 +17,14 @@ SYMMETRIC = {
     "negative side": (Range(-6.35, 1.0), 6.35 / 127),
     "empty": (Range(0.0, 0.0), 1.0),
     "tiny": (Range(-1e-30, 0.0), SMALLEST),
-    "just usable": (Range(0.0, 127 * SMALLEST * 1.5), SMALLEST * 1.5),
-    "at the limit": (Range(0.0, 127 * SMALLEST), SMALLEST),
+    "just usable": (Range(-127 * SMALLEST * 1.5, 0.0), SMALLEST * 1.5),
+    "at the limit": (Range(-127 * SMALLEST, 0.0), SMALLEST),
+}
+
+UNSIGNED = {
+    "from 0": (Range(0.0, 5.1), 5.1 / 255),
+    "just usable": (Range(0.0, 255 * SMALLEST * 1.5), SMALLEST * 1.5),
+    "too small": (Range(0.0, 127 * SMALLEST), SMALLEST),
 }
 
 # range → (scale, zero point)
@@ -40,6 +46,12 @@ def test_symmetric(name: str) -> None:
     params = quant_params(kept, "symmetric")
     assert params == QuantParams(np.float32(scale), 0, "int8")
     assert params.scale.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", UNSIGNED)
+def test_symmetric_from_0_needs_no_sign(name: str) -> None:
+    kept, scale = UNSIGNED[name]
+    assert quant_params(kept, "symmetric") == QuantParams(np.float32(scale), 0, "uint8")
 
 
 @pytest.mark.parametrize("name", ASYMMETRIC)

@@ -11,12 +11,14 @@ import onnx_ir as ir
 from vacc_deploy.errors import DataError
 from vacc_deploy.quantize.calibrators import choose_range
 from vacc_deploy.quantize.calibrators.proposals import CANDIDATES
+from vacc_deploy.quantize.calibrators.registry import Scheme
 from vacc_deploy.quantize.channels.equalise import Factors
 from vacc_deploy.quantize.default_precisions import layer_entries, picture_tensors
 from vacc_deploy.quantize.digest import model_digest
 from vacc_deploy.quantize.layers import Layer
 from vacc_deploy.quantize.observe.histogram import Histogram
 from vacc_deploy.quantize.observe.observer import Observer
+from vacc_deploy.quantize.relu_tensors import unsigned_tensors
 from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
 from vacc_deploy.quantize.tensor_entry import make_entry
@@ -45,12 +47,16 @@ def first_table(
         factors: What the channels of groups of tensors are divided by.
     """
     protected = picture_tensors(model, layers) if settings.protect_images else frozenset()
+    outputs = [str(value.name) for value in model.graph.outputs]
+    unsigned = unsigned_tensors(layers, outputs) if settings.unsigned_relu else frozenset()
     return CalibrationTable(
         model_digest=model_digest(model),
         pictures=pictures,
         settings=settings_to_json(settings),
         tensors={
-            name: choose_entry(histogram, settings, is_picture=name in protected)
+            name: choose_entry(
+                histogram, settings, is_picture=name in protected, is_unsigned=name in unsigned
+            )
             for name, histogram in histograms.items()
         },
         layers=layer_entries(layers, settings, protected),
@@ -110,17 +116,20 @@ def collect_histograms(
     return histograms, count
 
 
-def choose_entry(histogram: Histogram, settings: CalibrationSettings, *, is_picture: bool) -> TensorEntry:
+def choose_entry(
+    histogram: Histogram, settings: CalibrationSettings, *, is_picture: bool, is_unsigned: bool = False
+) -> TensorEntry:
     """The table's entry for one tensor by the calibrator that `settings` names."""
+    ranges: Scheme = "asymmetric" if is_unsigned else settings.scheme
     if is_picture:
-        kept = choose_range("max", histogram, settings.scheme)
+        kept = choose_range("max", histogram, ranges)
         return make_entry(histogram, kept, "max", "holds a picture: never clipped", settings.scheme)
     mode, parameter, label = settings.mode, None, settings.mode
     if mode == "auto":
         mode, parameter, label = CANDIDATES[0]
     elif mode == "percentile":
         parameter = settings.calibrate_range
-    kept = choose_range(mode, histogram, settings.scheme, parameter)
+    kept = choose_range(mode, histogram, ranges, parameter)
     return make_entry(histogram, kept, label, "", settings.scheme)
 
 
@@ -138,4 +147,5 @@ def settings_to_json(settings: CalibrationSettings) -> dict[str, Any]:
         "round_weights": settings.round_weights,
         "equalise": settings.equalise,
         "split": settings.split,
+        "unsigned_relu": settings.unsigned_relu,
     }

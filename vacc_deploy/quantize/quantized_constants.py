@@ -154,6 +154,8 @@ def quantize_constant(constant: Array, scheme: Scheme) -> tuple[Array, QuantPara
     """A constant operand as codes of the activations' type, with one scale over its own range."""
     values = constant.astype(np.float32)
     low, high = float(min(values.min(), 0.0)), float(max(values.max(), 0.0))
+    if scheme == "symmetric":
+        low = min(low, -high)
     params = quant_params(Range(low, high), scheme)
     info = np.iinfo(params.dtype)
     steps = np.rint(values / params.scale) + params.zero_point

@@ -1,7 +1,8 @@
 """From a clipping range to a scale and a zero point.
 
 * ``symmetric``: int8, zero point 0, ``scale = T / 127``, codes −128 … 127. What the card does. (TVM's
-  Relay divides by 128 and clips at ±127; T/127 reaches T itself and costs 0.07 dB of resolution.)
+  Relay divides by 128 and clips at ±127; T/127 reaches T itself and costs 0.07 dB of resolution.) A range
+  that starts at 0 needs no sign: uint8, zero point 0, ``scale = T / 255`` (`relu_tensors`).
 * ``asymmetric``: uint8, ``scale = (high − low) / 255``, ``zero_point = round(−low / scale)``.
 
 Weights are int8, symmetric, −127 … 127, one scale per output channel.
@@ -39,9 +40,14 @@ class QuantParams:
         return Range((info.min - self.zero_point) * scale, (info.max - self.zero_point) * scale)
 
 
+def is_unsigned(kept: Range) -> bool:
+    """Whether a range of the symmetric scheme has codes without a sign."""
+    return kept.low == 0 < kept.high
+
+
 def quant_params(kept: Range, scheme: Scheme) -> QuantParams:
     """Scale and zero point for a clipping range; an empty range gets scale 1."""
-    if scheme == "symmetric":
+    if scheme == "symmetric" and not is_unsigned(kept):
         threshold = max(-kept.low, kept.high)
         return QuantParams(_usable(threshold / 127), 0, "int8")
     low, high = min(kept.low, 0.0), max(kept.high, 0.0)

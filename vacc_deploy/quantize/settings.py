@@ -27,7 +27,7 @@ class CalibrationSettings:
 
     Attributes:
         mode: A calibrator's name, or ``auto``: the best of all of them per tensor, by output error.
-        scheme: ``symmetric`` (int8) or ``asymmetric`` (uint8) activations.
+        scheme: ``symmetric`` (zero point 0) or ``asymmetric`` (uint8) activations.
         per_channel: Weight scales per output channel.
         weight_scale: Rule for weight scales.
         calibrate_range: The calibrator's parameter: the fraction that ``percentile`` keeps.
@@ -41,6 +41,8 @@ class CalibrationSettings:
         equalise: Even out the ranges of channels where the network stays exactly the same and the quantised
             one comes closer to it (`choose_factors`).
         split: Carry a few channels twice where they bring most of a tensor's noise (`choose_splits`).
+        unsigned_relu: Symmetric codes without a sign behind a Relu that convolutions alone read
+            (`relu_tensors`).
         threads: Threads of the float passes.
         budget_macs: How many multiply-accumulates a float pass over the walk's crops may cost.
     """
@@ -57,6 +59,7 @@ class CalibrationSettings:
     round_weights: bool = True
     equalise: bool = True
     split: bool = True
+    unsigned_relu: bool = True
     threads: int = 2
     budget_macs: float = 15e9
 
@@ -101,5 +104,6 @@ class CalibrationSettings:
             round_weights=False,
             equalise=False,
             split=False,
+            unsigned_relu=False,
             threads=threads,
         )

@@ -3,7 +3,7 @@
 Its parameter is how many times the error of a clipped value counts, once by default. Rounding errors have
 either sign and cancel in the sums of the layer that reads the tensor; clipped values lie side by side, in
 what is brightest, and all err the same way. The automatic choice lets them count `CLIPPING_WEIGHT` times,
-in LESRCNN x4, symmetric, the loss on Set5 falls from 0.17 to 0.03 dB by that alone.
+in LESRCNN x4, in signed codes, the loss on Set5 falls from 0.17 to 0.03 dB by that alone.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _FilledBins:
 
     def squared_error(self, kept: Range, scheme: Scheme, clipping_weight: float) -> float:
         """See the function of that name."""
-        levels = 254.0 if scheme == "symmetric" else 255.0  # −127 … 127, or 0 … 255
+        levels = 254.0 if scheme == "symmetric" and kept.low < 0 else 255.0  # −127 … 127, or 0 … 255
         step = (kept.high - kept.low) / levels
         if step <= 0 or not self.total:
             return 0.0

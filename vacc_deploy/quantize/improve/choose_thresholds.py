@@ -20,6 +20,7 @@ from vacc_deploy.quantize.calibrators import Range
 from vacc_deploy.quantize.calibrators.proposals import proposals
 from vacc_deploy.quantize.layers import Layer
 from vacc_deploy.quantize.observe.histogram import Histogram
+from vacc_deploy.quantize.scheme import is_unsigned
 from vacc_deploy.quantize.side_by_side import Batch, SideBySide, Step, activate
 from vacc_deploy.quantize.table import TensorEntry
 
@@ -53,7 +54,8 @@ def choose_step(
         if root in settled or root not in histograms or name not in walk.plan.quantized:
             continue
         settled.add(root)
-        options = proposals(histograms[root], walk.table.settings["scheme"])
+        unsigned = is_unsigned(walk.table.tensors[root].kept)
+        options = proposals(histograms[root], "asymmetric" if unsigned else walk.table.settings["scheme"])
         if len(options) < 2:
             continue
         original = walk.table
