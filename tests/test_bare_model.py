@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from vacc_deploy.bare_model import bare_model
-from vacc_deploy.build_files import require_checkpoint, resolve_build
+from vacc_deploy.build_files import require_files, resolve_build
 from vacc_deploy.compiler import CompileOptions, compile_model
 from vacc_deploy.errors import ConfigError, DataError, FileError
 from vacc_deploy.processing import Preprocess
@@ -98,6 +98,13 @@ def test_a_missing_model_is_an_error_of_its_own(tmp_path: Path) -> None:
         bare_model(tmp_path / "absent.onnx")
 
 
+def test_int8_needs_calibration_data(tmp_path: Path) -> None:
+    config = bare_model(write_model(tmp_path / "net.onnx"))
+    require_files(config, calibrates=False)
+    with pytest.raises(DataError, match="no dataset is given"):
+        require_files(config, calibrates=True)
+
+
 @pytest.mark.parametrize(
     ("build", "command"),
     {
@@ -111,5 +118,5 @@ def test_a_shipped_build_says_how_its_missing_checkpoint_is_made(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileError) as caught:
-        require_checkpoint(resolve_build(build))
+        require_files(resolve_build(build), calibrates=False)
     assert f"{command}" in str(caught.value)

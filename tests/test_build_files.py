@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vacc_deploy.build_files import name_for, resolve_build, with_dataset
+from vacc_deploy.build_files import name_for, require_files, resolve_build, with_dataset
+from vacc_deploy.errors import DataError, ErrorList, FileError, VdeployError
 
 SUFFIXES: dict[str, tuple[list[str], str | None]] = {
     "the file's own": (["a.bmp"], "bmp"),
@@ -51,3 +52,40 @@ NAMES = {
 @pytest.mark.parametrize(("given", "expected"), NAMES.items())
 def test_the_name_follows_the_precision(given: tuple[str, str, str | None], expected: str) -> None:
     assert name_for(*given) == expected
+
+
+MISSING: dict[str, tuple[bool, bool, type[VdeployError] | None, str]] = {
+    "the model": (False, True, FileError, "vdeploy export vdsr"),
+    "the calibration data": (True, True, DataError, "absent' does not exist"),
+    "both": (False, True, ErrorList, "vdeploy export vdsr"),
+    "data that nobody reads": (True, False, None, ""),
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_missing_files_are_refused_together(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model_exists, calibrates, error, words = MISSING[name]
+    monkeypatch.chdir(tmp_path)
+    config = resolve_build("official_vdsr")
+    if model_exists:
+        config.checkpoint.parent.mkdir(parents=True)
+        config.checkpoint.touch()
+    if name != "the model":
+        config = config.override(dataset=tmp_path / "absent")
+    if error is None:
+        require_files(config, calibrates=calibrates)
+        return
+    with pytest.raises(error, match=words):
+        require_files(config, calibrates=calibrates)
+
+
+def test_the_vendors_placeholder_is_no_missing_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = resolve_build("official_vdsr")
+    config.checkpoint.parent.mkdir(parents=True)
+    config.checkpoint.touch()
+    require_files(config, calibrates=True)

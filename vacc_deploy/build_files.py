@@ -8,7 +8,9 @@ from pathlib import Path
 
 from vacc_deploy.bare_model import MODEL_SUFFIXES, bare_model
 from vacc_deploy.config import BuildConfig, load_build_config
-from vacc_deploy.errors import ConfigError, FileError
+from vacc_deploy.data.sample_pictures import PLACEHOLDER
+from vacc_deploy.data.sampler import existing_path
+from vacc_deploy.errors import ConfigError, DataError, ErrorList, FileError, VdeployError
 
 _EXPORT_REMARK = "# Get the checkpoint with: "  # the template of build_configs writes it
 
@@ -64,20 +66,38 @@ def with_dataset(config: BuildConfig, dataset: Path | None) -> BuildConfig:
     return config.override(dataset=dataset, any_suffix=suffix is not None and not offers(dataset, suffix))
 
 
-def require_checkpoint(config: BuildConfig) -> None:
-    """Refuse a configuration whose model file is missing, with the command that makes it.
+def require_files(config: BuildConfig, *, calibrates: bool) -> None:
+    """Refuse a configuration whose model file or calibration data are missing, before any work.
+
+    Args:
+        config: What is to be compiled.
+        calibrates: Whether its dataset will be read.
 
     Raises:
-        FileError: There is no such file.
+        FileError: There is no such model file; the command that makes it is given.
+        DataError: No dataset is given, or there is no such one.
+        ErrorList: Both.
     """
-    if config.checkpoint.is_file():
-        return
-    command = _export_commands().get(config.checkpoint.name)
-    raise FileError(
-        "there is no such model file",
-        where=f"{config.checkpoint}, frontend.checkpoint of {config.source}",
-        hint="make it with: " + command if command else "give --checkpoint MODEL.onnx, or correct the path",
-    )
+    problems: list[VdeployError] = []
+    if not config.checkpoint.is_file():
+        command = _export_commands().get(config.checkpoint.name)
+        problems.append(
+            FileError(
+                "there is no such model file",
+                where=f"{config.checkpoint}, frontend.checkpoint of {config.source}",
+                hint="make it with: " + command
+                if command
+                else "give --checkpoint MODEL.onnx, or correct the path",
+            )
+        )
+    path = config.dataset.path if config.dataset is not None else None
+    if calibrates and not str(path).startswith(PLACEHOLDER):
+        try:
+            existing_path(path)
+        except DataError as error:
+            problems.append(error)
+    if problems:
+        raise problems[0] if len(problems) == 1 else ErrorList(problems)
 
 
 def _export_commands() -> dict[str, str]:

@@ -108,10 +108,9 @@ def compile_(
     json: Json = False,
 ) -> None:
     """Compile a network into an artifact that runs on this CPU as the card would run it."""
-    from vacc_deploy.build_files import name_for, require_checkpoint, resolve_build, with_dataset
-    from vacc_deploy.compiler import CompileOptions, compile_model
-    from vacc_deploy.precision import PrecisionLimits
+    from vacc_deploy.build_files import name_for, require_files, resolve_build, with_dataset
 
+    seconds = parse_duration(time_limit)
     build = resolve_build(config)
     build = build.override(
         name=name or name_for(build.name, build.dtype, dtype),
@@ -121,17 +120,22 @@ def compile_(
         scheme=scheme,
     )
     build = with_dataset(build, dataset)
-    require_checkpoint(build)
+    require_files(build, calibrates=build.dtype == "int8" and table is None)
     for remark in (*build.warnings, *build.notes):
         print_note(str(remark))
     print_note(_echo(build.effective()))
+
+    # Only now: TVM and the frontend take seconds to import.
+    from vacc_deploy.compiler import CompileOptions, compile_model
+    from vacc_deploy.precision import PrecisionLimits
+
     options = CompileOptions(
         target=target,
         output=output,
         dataset=dataset,
         recipe_exact=recipe_exact or calibrate_mode is not None,
         table=table,
-        limits=None if max_drop is None else PrecisionLimits(max_drop, parse_duration(time_limit), lr, hr),
+        limits=None if max_drop is None else PrecisionLimits(max_drop, seconds, lr, hr),
         strict=strict,
     )
     result = compile_model(build, options, progress_bar)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vacc_deploy.data.image_dataset import ImageDataset
 from vacc_deploy.data.npz_dataset import NpzDataset
 from vacc_deploy.data.process_ops import Pipeline
+from vacc_deploy.data.sampler import existing_path
 from vacc_deploy.errors import DataError
 
 
@@ -58,7 +59,8 @@ def open_dataset(
     Raises:
         DataError: No path is known, the path offers nothing, or pictures would feed several inputs.
     """
-    path = Path(override_path) if override_path is not None else _path(settings)
+    given = settings.path if settings is not None else None
+    path = existing_path(override_path if override_path is not None else given)
     suffix = settings.suffix if settings is not None else None
     count = settings.count if settings is not None else None
     ops = list(settings.process_ops or ()) if settings is not None else []
@@ -74,15 +76,6 @@ def open_dataset(
         )
     ((name, shape),) = inputs.items()
     return ImageDataset(path, ops, suffix, count, input_name=name, input_shape=shape)
-
-
-def _path(settings: DatasetSettings | None) -> Path:
-    if settings is None or settings.path is None:
-        raise DataError(
-            "int8 needs calibration data, and no dataset is given",
-            hint="add dataset.path to the build YAML, or --dataset DIR",
-        )
-    return Path(settings.path)
 
 
 def _visible(path: Path) -> list[Path]:

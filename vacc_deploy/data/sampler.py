@@ -7,6 +7,22 @@ from pathlib import Path
 from vacc_deploy.errors import DataError
 
 
+def existing_path(path: Path | str | None) -> Path:
+    """Where a dataset lies: a folder, or a datalist.
+
+    Raises:
+        DataError: No path is given, or there is nothing.
+    """
+    if path is None:
+        raise DataError(
+            "int8 needs calibration data, and no dataset is given",
+            hint="add dataset.path to the build YAML, or --dataset DIR",
+        )
+    if not Path(path).exists():
+        raise DataError(f"the dataset '{path}' does not exist", hint="give a folder with --dataset DIR")
+    return Path(path)
+
+
 def sample_files(folder: Path, suffix: str | None, count: int | None) -> list[Path]:
     """The first `count` files of a folder in sorted order.
 
@@ -22,9 +38,7 @@ def sample_files(folder: Path, suffix: str | None, count: int | None) -> list[Pa
     Raises:
         DataError: The folder is missing, is not a folder, or holds no such file (naming what it does hold).
     """
-    if not folder.exists():
-        raise DataError(f"the dataset '{folder}' does not exist", hint="give a folder with --dataset DIR")
-    if not folder.is_dir():
+    if not existing_path(folder).is_dir():
         raise DataError(
             f"the dataset '{folder}' is not a folder",
             hint="give a folder of pictures or npz files, or a datalist",
