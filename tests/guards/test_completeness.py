@@ -34,7 +34,8 @@ def _tests() -> str:
 # What is tested under another name.
 _TESTED_AS = {
     "integer_ops": "run_graph",  # its table of operators
-    "qconv2d_depthwise": "depthwise_65",  # qconv2d.build chooses it
+    "qconv2d_depthwise": "depthwise_65",  # qconv2d.build chooses it, and the next one
+    "qconv2d_grouped": "groups_16",
 }
 
 

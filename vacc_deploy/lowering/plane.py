@@ -47,6 +47,10 @@ class Halo:
             max(self.right, other.right),
         )
 
+    def covers(self, other: Halo) -> bool:
+        """Whether no side of `other` is wider."""
+        return self.union(other) == self
+
 
 @dataclass(frozen=True, slots=True)
 class Plane:
@@ -59,6 +63,11 @@ class Plane:
     dtype: StorageType
     halo: Halo = Halo()
     fill: int = 0  # value of halo pixels and unused channels: the zero point, or 0 for floats
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The picture's (height, width)."""
+        return (self.height, self.width)
 
     @property
     def block(self) -> int:

@@ -84,7 +84,7 @@ def digests_by_threads(kernel: Kernel, inputs: Sequence[np.ndarray], outputs: Ou
 
 def lines_of_two_threads(script: str) -> list[list[str]]:
     """The words of each line that a test's script prints in a process that may use two threads."""
-    environment = {**os.environ, "TVM_NUM_THREADS": "2", "PYTHONPATH": str(Path(script).parent)}
+    environment = {**os.environ, "TVM_NUM_THREADS": "2", "PYTHONPATH": str(Path(__file__).parent)}
     done = subprocess.run(
         [sys.executable, script], env=environment, capture_output=True, text=True, check=False
     )

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from plane_harness import BOTH_SIDES, codes, run_to_plane, to_plane
 
-from vacc_deploy.lowering.kernels.convolution import qconv2d
-from vacc_deploy.lowering.kernels.convolution.qconv2d import Epilogue, QConv2dSpec
+from vacc_deploy.lowering.kernels.convolution.integer import qconv2d
+from vacc_deploy.lowering.kernels.convolution.integer.epilogue import Epilogue
+from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec
+from vacc_deploy.lowering.kernels.window import Window
 from vacc_deploy.lowering.plane import Halo, Plane
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.runtime.reference.conv2d import accumulate, output_size
@@ -45,7 +47,8 @@ class Case:
         source = Plane(self.batch, self.inputs, self.height, self.width, "uint8", halo, self.zero_point)
         fill = 0 if self.dtype == "float16" else self.epilogue.zero_point
         out = Plane(self.batch, self.outputs, rows, columns, self.dtype, self.target_halo, fill)
-        return QConv2dSpec(source, out, self.kernel, self.stride, self.dilation, (top, left), self.epilogue)
+        window = Window(self.kernel, self.stride, self.dilation, (top, left))
+        return QConv2dSpec(source, out, window, epilogue=self.epilogue)
 
 
 @dataclass
@@ -61,7 +64,7 @@ class Numbers:
 def random_numbers(case: Case, seed: int = 0) -> Numbers:
     rng = np.random.default_rng(seed)
     spec = case.spec()
-    terms = case.inputs * spec.taps
+    terms = case.inputs * spec.window.taps
     return Numbers(
         codes(spec.source, seed),
         rng.integers(-127, 128, (case.outputs, case.inputs, *case.kernel)).astype(np.int8),

@@ -11,15 +11,18 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.lowering.graph import Operand, Value, as_plane
-from vacc_deploy.lowering.kernels.convolution import qconv2d, qconv2d_grouped, qconv_transpose2d
-from vacc_deploy.lowering.kernels.convolution.slopes import slopes_of
+from vacc_deploy.lowering.kernels.convolution.integer import qconv2d, qconv_transpose2d
+from vacc_deploy.lowering.kernels.convolution.integer.epilogue import Epilogue, Residual
+from vacc_deploy.lowering.kernels.convolution.integer.slopes import slopes_of
+from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec, QConvTranspose2dSpec
 from vacc_deploy.lowering.kernels.kernel import Kernel
+from vacc_deploy.lowering.kernels.window import Window
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.codes import stored_range
 from vacc_deploy.lowering.select.registry import selector
 from vacc_deploy.lowering.select.residual import Addition, following_addition, read_addition
 from vacc_deploy.lowering.select.unary import following_table, stored_table
-from vacc_deploy.lowering.select.window import Window, group_count, read_window
+from vacc_deploy.lowering.select.window import group_count, reach, read_window
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
 from vacc_deploy.runtime.reference.fixed_point import multiplier
@@ -63,47 +66,30 @@ class IntegerConvStep:
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """Dense, depthwise, grouped or transposed, as the operator says."""
-        source, output, window = as_plane(inputs[0]), as_plane(output), self.window
-        epilogue = self._epilogue(inputs, output)
-        geometry = (
-            source,
-            output,
-            window.kernel,
-            window.strides,
-            window.dilations,
-            window.pads[:2],
-            epilogue,
-        )
+        source, output = as_plane(inputs[0]), as_plane(output)
+        geometry = (source, output, self.window, self.groups, self._epilogue(inputs, output))
+        numbers = (self.weight, self.bias, self.scale)
         factors = None if self.addition is None else self.addition.factors
         if self.transposed:
-            spec = qconv_transpose2d.QConvTranspose2dSpec(*geometry, groups=self.groups)
-            return qconv_transpose2d.build(
-                spec, target, self.weight, self.bias, self.scale, table=self.table, residual=factors
-            )
-        dense = qconv2d.QConv2dSpec(*geometry)
-        if self.groups == 1:
-            return qconv2d.build(
-                dense, target, self.weight, self.bias, self.scale, table=self.table, residual=factors
-            )
-        grouped = qconv2d_grouped.QGroupedConv2dSpec(dense, self.groups)
-        return qconv2d_grouped.build(
-            grouped, target, self.weight, self.bias, self.scale, table=self.table, residual=factors
-        )
+            transposed = QConvTranspose2dSpec(*geometry)
+            return qconv_transpose2d.build(transposed, target, *numbers, table=self.table, residual=factors)
+        spec = QConv2dSpec(*geometry)
+        return qconv2d.build(spec, target, *numbers, table=self.table, residual=factors)
 
-    def _epilogue(self, inputs: Sequence[Plane | Value], output: Plane) -> qconv2d.Epilogue:
+    def _epilogue(self, inputs: Sequence[Plane | Value], output: Plane) -> Epilogue:
         if output.dtype != "uint8":
-            return qconv2d.Epilogue()
+            return Epilogue()
         low, high = self.clamp
         if self.table is not None:
             lines = slopes_of(self.table, self.zero_point, output.fill) is not None
             kind: Literal["slopes", "shared"] = "slopes" if lines else "shared"
-            return qconv2d.Epilogue(self.zero_point, low, high, table=kind, table_zero_point=output.fill)
+            return Epilogue(self.zero_point, low, high, table=kind, table_zero_point=output.fill)
         if self.addition is None:
-            return qconv2d.Epilogue(self.zero_point, low, high, table_zero_point=self.zero_point)
+            return Epilogue(self.zero_point, low, high, table_zero_point=self.zero_point)
         other = inputs[1]
         assert isinstance(other, Plane)
-        added = qconv2d.Residual(other, *self.addition.clamp)
-        return qconv2d.Epilogue(self.zero_point, low, high, table_zero_point=self.zero_point, residual=added)
+        added = Residual(other, *self.addition.clamp)
+        return Epilogue(self.zero_point, low, high, table_zero_point=self.zero_point, residual=added)
 
 
 @selector("Conv", "ConvTranspose")
@@ -125,7 +111,7 @@ def select_integer_conv(node: ir.Node, view: GraphView) -> IntegerConvStep | Non
     bias = group.operands[2].constant if len(group.operands) > 2 else None
     output = view.float_plane(node.outputs[0]) if group.output is None else view.coded_output(group)
     step = IntegerConvStep(
-        source=replace(source, reach=window.reach_of(source, output, transposed=transposed)),
+        source=replace(source, reach=reach(window, source, output, transposed=transposed)),
         output=output,
         nodes=(),
         window=window,

@@ -11,13 +11,15 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.lowering.graph import Operand, Value, as_plane
-from vacc_deploy.lowering.kernels.convolution import hconv2d, hconv_transpose2d
-from vacc_deploy.lowering.kernels.convolution.float_epilogue import FloatEpilogue
+from vacc_deploy.lowering.kernels.convolution.floating import hconv2d, hconv_transpose2d
+from vacc_deploy.lowering.kernels.convolution.floating.epilogue import FloatEpilogue
+from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec, HconvTranspose2dSpec
 from vacc_deploy.lowering.kernels.kernel import Kernel
+from vacc_deploy.lowering.kernels.window import Window
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.activation import Activation, following_activation
 from vacc_deploy.lowering.select.registry import selector
-from vacc_deploy.lowering.select.window import Window, group_count, read_window
+from vacc_deploy.lowering.select.window import group_count, reach, read_window
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
 
@@ -54,27 +56,18 @@ class FloatConvStep:
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """Dense, depthwise, grouped or transposed, as the operator says."""
-        source, output, window = as_plane(inputs[0]), as_plane(output), self.window
+        source, output = as_plane(inputs[0]), as_plane(output)
         residual = None
         if self.residual is not None:
             assert isinstance(inputs[1], Plane)
             residual = inputs[1]
         slope = self.activation.slope
         epilogue = FloatEpilogue(self.activation.low, self.activation.high, slope is not None, residual)
-        geometry = (
-            source,
-            output,
-            window.kernel,
-            window.strides,
-            window.dilations,
-            window.pads[:2],
-            epilogue,
-        )
+        geometry = (source, output, self.window, self.groups, epilogue)
         if self.transposed:
-            transposed = hconv_transpose2d.HconvTranspose2dSpec(*geometry, groups=self.groups)
+            transposed = HconvTranspose2dSpec(*geometry)
             return hconv_transpose2d.build(transposed, target, self.weight, self.bias, slope)
-        spec = hconv2d.Hconv2dSpec(*geometry, groups=self.groups)
-        return hconv2d.build(spec, target, self.weight, self.bias, slope)
+        return hconv2d.build(Hconv2dSpec(*geometry), target, self.weight, self.bias, slope)
 
 
 @selector("Conv", "ConvTranspose")
@@ -99,7 +92,7 @@ def select_float_conv(node: ir.Node, view: GraphView) -> FloatConvStep | None:
     size = source.value.shape[2:]
     window = read_window(node, (weight.shape[2], weight.shape[3]), (size[0], size[1]))
     return FloatConvStep(
-        source=replace(source, reach=window.reach_of(source, output, transposed=transposed)),
+        source=replace(source, reach=reach(window, source, output, transposed=transposed)),
         output=output,
         nodes=view.take([*covered, *behind]),
         window=window,

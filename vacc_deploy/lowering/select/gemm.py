@@ -8,18 +8,18 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from vacc_deploy.lowering.kernels.window import Window
 from vacc_deploy.lowering.select.activation import following_activation
 from vacc_deploy.lowering.select.codes import stored_range
 from vacc_deploy.lowering.select.conv import IntegerConvStep
 from vacc_deploy.lowering.select.float_conv import FloatConvStep
 from vacc_deploy.lowering.select.registry import selector
-from vacc_deploy.lowering.select.window import Window
 from vacc_deploy.lowering.view import GraphView
 from vacc_deploy.runtime.reference.fixed_point import multiplier
 
 Array = npt.NDArray[Any]
 
-_POINT = Window((1, 1), (1, 1), (1, 1), (0, 0, 0, 0))
+_POINT = Window((1, 1))
 
 
 @selector("Gemm", "MatMul")

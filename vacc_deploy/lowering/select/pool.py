@@ -13,11 +13,12 @@ import onnx_ir as ir
 from vacc_deploy.lowering.graph import Operand, Value, as_plane
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.sampling import global_pool, instance_norm, pool
+from vacc_deploy.lowering.kernels.window import Window
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.activation import Activation, following_activation
 from vacc_deploy.lowering.select.codes import stored_range
 from vacc_deploy.lowering.select.registry import selector
-from vacc_deploy.lowering.select.window import Window, read_window
+from vacc_deploy.lowering.select.window import read_pads, read_window
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
 
@@ -33,6 +34,7 @@ class PoolStep:
     nodes: tuple[str, ...]
     kind: Kind
     window: Window
+    pads: tuple[int, int, int, int]  # top, left, bottom, right
     clamp: tuple[float, float]
     count_include_pad: bool
     ceil_mode: bool
@@ -51,9 +53,9 @@ class PoolStep:
             output,
             self.kind,
             window.kernel,
-            window.strides,
-            window.pads,
-            window.dilations,
+            window.stride,
+            self.pads,
+            window.dilation,
             *self.clamp,
         )
         averages = self.kind == "average"
@@ -127,13 +129,15 @@ def select_pool(node: ir.Node, view: GraphView) -> PoolStep | None:
     if operands is None or kernel is None or len(kernel) != 2:
         return None
     source, output, nodes, clamp = operands
-    size = source.value.shape[2:]
+    height, width = source.value.shape[2:]
+    geometry = (node, (kernel[0], kernel[1]), (height, width))
     return PoolStep(
         source,
         output,
         view.take(nodes),
         "max" if node.op_type == "MaxPool" else "average",
-        read_window(node, (kernel[0], kernel[1]), (size[0], size[1])),
+        read_window(*geometry),
+        read_pads(*geometry),
         clamp,
         bool(node.attributes.get_int("count_include_pad", 0)),
         bool(node.attributes.get_int("ceil_mode", 0)),

@@ -57,22 +57,21 @@ class DirectConvolution:
     def _shape(self) -> tuple[int, ...]:
         cut, section = self.cut, self.section
         width = cut.vectors * self.products.weight_elements
-        if section.taps == 0:
+        if section.window.taps == 0:
             return (1, 1, 1, 1, width)
-        return (section.groups * cut.parts, *section.kernel, self._depth, width)
+        return (section.groups * cut.parts, *section.window.kernel, self._depth, width)
 
     def pack(self, weights: Array) -> Array:
         """Weights (C_out, C_in/groups, kH, kW) in the order in which the code reads them."""
         cut, groups, depth = self.cut, self.section.groups, self.products.depth
-        if self.section.taps == 0:
+        kernel = self.section.window.kernel
+        if self.section.window.taps == 0:
             return np.zeros(self._shape, self.products.weight_dtype)
         outputs = cut.parts * cut.vectors * cut.lanes
         grouped = weights.reshape(groups, -1, *weights.shape[1:])
-        padded = np.zeros((groups, outputs, self._depth * depth, *self.section.kernel), weights.dtype)
+        padded = np.zeros((groups, outputs, self._depth * depth, *kernel), weights.dtype)
         padded[:, : grouped.shape[1], : grouped.shape[2]] = grouped
-        split = padded.reshape(
-            groups * cut.parts, cut.vectors, cut.lanes, self._depth, depth, *self.section.kernel
-        )
+        split = padded.reshape(groups * cut.parts, cut.vectors, cut.lanes, self._depth, depth, *kernel)
         return self.products.pack(split.transpose(0, 5, 6, 3, 1, 2, 4)).reshape(self._shape)
 
     def weights_argument(self, name: str) -> Buffer:
@@ -88,12 +87,12 @@ class DirectConvolution:
             start: Gives the initial sums of an output vector.
             finish: ``finish(n, vector, pixels)`` stores sums: ``pixels`` lists (row, column, sum).
         """
-        section, cut = self.section, self.cut
+        section, window, cut = self.section, self.section.window, self.cut
         row_groups = section.rows // cut.rows
         per_split = section.groups * cut.parts // cut.splits
         chunk = cut.pixels * cut.blocks_per_chunk
-        rows_in = (cut.rows - 1) * section.stride[0] + section.span[0]
-        columns_in = (min(chunk, section.columns) - 1) * section.stride[1] + section.span[1]
+        rows_in = (cut.rows - 1) * window.stride[0] + window.span[0]
+        columns_in = (min(chunk, section.columns) - 1) * window.stride[1] + window.span[1]
         with T.parallel(0, cut.splits * self.y.batch * row_groups) as item:
             split = T.floordiv(item, self.y.batch * row_groups)
             n = T.floormod(T.floordiv(item, row_groups), self.y.batch)
@@ -102,10 +101,9 @@ class DirectConvolution:
             with T.serial(0, -(-cut.blocks // cut.blocks_per_chunk)) as c:
                 first = let(T.min(c * chunk, section.columns - cut.pixels))
                 wanted = T.min((c + 1) * chunk, section.columns) - first
-                top = row * section.stride[0] - section.padding[0]
-                left = first * section.stride[1] - section.padding[1]
-                if section.taps:
-                    inputs.load(n, top, left, (wanted - 1) * section.stride[1] + section.span[1])
+                top, left = window.row(row, 0), window.column(first, 0)
+                if window.taps:
+                    inputs.load(n, top, left, (wanted - 1) * window.stride[1] + window.span[1])
                 here = T.min(cut.blocks_per_chunk, cut.blocks - c * cut.blocks_per_chunk)
                 with T.serial(0, per_split) as g, T.serial(0, here) as b:
                     block = (c * cut.blocks_per_chunk + b) * cut.pixels
@@ -120,7 +118,7 @@ class DirectConvolution:
         self, inputs: Inputs, weights: Buffer, start: Callable[[Expr], Expr], part: Expr, column: Expr
     ) -> dict[tuple[int, int], list[Expr]]:
         """The sums of one register block by (row, pixel), one per vector."""
-        section, cut, products = self.section, self.cut, self.products
+        window, cut, products = self.section.window, self.cut, self.products
         lanes = cut.lanes
         sums = {
             (r, p): [register(products.element, lanes) for _ in range(cut.vectors)]
@@ -131,7 +129,7 @@ class DirectConvolution:
             initial = start(part * cut.vectors + v)
             for accumulators in sums.values():
                 write(accumulators[v], initial, lanes)
-        left = let(column * section.stride[1])
+        left = let(column * window.stride[1])
 
         def step(dy: Expr, dx: Expr, block: Expr, channel: Expr, k: Expr) -> None:
             filters = [
@@ -139,14 +137,14 @@ class DirectConvolution:
                 for v in range(cut.vectors)
             ]
             for (r, p), accumulators in sums.items():
-                row = r * section.stride[0] + dy * section.dilation[0]
-                pixel = left + p * section.stride[1] + dx * section.dilation[1]
+                row = r * window.stride[0] + dy * window.dilation[0]
+                pixel = left + p * window.stride[1] + dx * window.dilation[1]
                 activation = inputs.spread(row, block, pixel, channel)
                 for acc, taps in zip(accumulators, filters, strict=True):
                     write(acc, products.add_product(read(acc, lanes), activation, taps), lanes)
 
-        if section.taps:
-            with T.serial(0, section.kernel[0]) as dy, T.serial(0, section.kernel[1]) as dx:
+        if window.taps:
+            with T.serial(0, window.kernel[0]) as dy, T.serial(0, window.kernel[1]) as dx:
                 self._each_depth(part, lambda block, channel, k: step(dy, dx, block, channel, k))
         return {place: [read(acc, lanes) for acc in accumulators] for place, accumulators in sums.items()}
 

@@ -6,12 +6,11 @@ section. `direct` emits the code of a section for any kind of number.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer
 from vacc_deploy.lowering.kernels.isa.vector import Expr
+from vacc_deploy.lowering.kernels.window import Window
 from vacc_deploy.lowering.plane import Plane
 
 _SCRATCH_BYTES = 256 << 10  # of widened input rows: a quarter of a second-level cache
@@ -25,10 +24,7 @@ class Section:
     Attributes:
         rows: Output rows computed.
         columns: Output columns computed.
-        kernel: (height, width) of the filter.
-        stride: (vertical, horizontal) input step.
-        dilation: (vertical, horizontal) distance of filter taps.
-        padding: (top, left): the first window starts so many pixels before the first input; may be negative.
+        window: What slides over the input.
         step: (vertical, horizontal) distance of outputs in the output plane.
         offset: (row, column) of the first output in the output plane.
         groups: Equal parts of the channels that are convolved apart.
@@ -36,26 +32,10 @@ class Section:
 
     rows: int
     columns: int
-    kernel: tuple[int, int]
-    stride: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
+    window: Window
     step: tuple[int, int] = (1, 1)
     offset: tuple[int, int] = (0, 0)
     groups: int = 1
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """Rows and columns that one output's window covers."""
-        return (
-            (self.kernel[0] - 1) * self.dilation[0] + 1,
-            (self.kernel[1] - 1) * self.dilation[1] + 1,
-        )
-
-    @property
-    def taps(self) -> int:
-        """Positions of the window."""
-        return self.kernel[0] * self.kernel[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +51,9 @@ class SteppedPlane(PlaneBuffer):
         return (n, block, row, column, channel)
 
 
-@dataclass(frozen=True, slots=True)
-class BatchRow(PlaneBuffer):
-    """Pictures of one pixel, seen as one row whose pixels are the pictures of the batch."""
-
-    def index(self, n: Expr, block: Expr, y: Expr, x: Expr, channel: Expr = 0) -> tuple[Expr, ...]:
-        """Buffer index of channel `channel` of channel block `block` of picture `x`; n and y are 0."""
-        return (x, block, self.plane.halo.top, self.plane.halo.left, channel)
-
-
-View: TypeAlias = Callable[[PlaneBuffer], PlaneBuffer]
-"""How a section sees the planes that it writes or adds."""
-
-
-def stepped(section: Section) -> View:
-    """The view of a section's outputs."""
-    return lambda plane: SteppedPlane(plane.plane, plane.buffer, section)
-
-
-def batch_row(plane: PlaneBuffer) -> PlaneBuffer:
-    """The view of vectors as a row."""
-    return BatchRow(plane.plane, plane.buffer)
+def stepped(plane: PlaneBuffer, section: Section) -> SteppedPlane:
+    """A plane that a section writes or adds, as it sees it."""
+    return SteppedPlane(plane.plane, plane.buffer, section)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +134,9 @@ def cut_section(section: Section, x: Plane, y: Plane, registers: Registers) -> C
         rows = max(r for r in range(1, most // section.columns + 1) if section.rows % r == 0)
         pixels = section.columns if rows > 1 else pixels
     blocks = -(-section.columns // pixels)
-    rows_in = (rows - 1) * section.stride[0] + section.span[0]
+    rows_in = (rows - 1) * section.window.stride[0] + section.window.span[0]
     columns_in = _SCRATCH_BYTES // (4 * x.blocks * x.block * max(1, rows_in))
-    per_chunk = max(1, min(blocks, columns_in // (pixels * section.stride[1])))
+    per_chunk = max(1, min(blocks, columns_in // (pixels * section.window.stride[1])))
     items, all_parts = y.batch * (section.rows // rows), section.groups * parts
     splits = 1
     if items < _MIN_ITEMS:

@@ -1,0 +1,100 @@
+"""Depthwise convolution of float planes: lanes are channels, and every channel has a filter of its own."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from tvm.tirx.script import builder as T
+
+from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
+    EpilogueBuffers,
+    epilogue_arguments,
+    finish_plane,
+    residual_argument,
+)
+from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
+from vacc_deploy.lowering.kernels.isa.float_simd import FloatSimd, float_simd_of
+from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function, read, register, write
+from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer, parallel_rows, plane_argument
+from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, let
+from vacc_deploy.lowering.target import Target
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+def _padded_channels(spec: Hconv2dSpec, simd: FloatSimd) -> int:
+    """Channels computed: whole vectors."""
+    lanes = min(simd.lanes, spec.target.block)
+    return -(-spec.target.channels // lanes) * lanes
+
+
+def pack(
+    spec: Hconv2dSpec, target: Target, weights: Array, bias: Array | None, slope: Array | float | None
+) -> dict[str, Array]:
+    """Weights as (kH, kW, channels); see `hconv2d.pack`."""
+    simd = float_simd_of(target)
+    channels = _padded_channels(spec, simd)
+    scaled, params = spec.epilogue.pack(weights, bias, slope, channels)
+    packed = np.zeros((*spec.window.kernel, channels), simd.weight_dtype(spec.weight_dtype))
+    packed[:, :, : len(weights)] = scaled[:, 0].transpose(1, 2, 0)
+    return {"weights": packed, **params}
+
+
+def emit(spec: Hconv2dSpec, target: Target) -> Any:
+    """The function described by `hconv2d.emit`."""
+    simd = float_simd_of(target)
+    lanes, channels = min(simd.lanes, spec.target.block), _padded_channels(spec, simd)
+    pixels = min(simd.registers // 4, spec.target.width)
+    with kernel_function("hconv2d") as function:
+        x = plane_argument("x", spec.source)
+        residual = residual_argument(spec.epilogue)
+        weights = argument("weights", (*spec.window.kernel, channels), simd.weight_dtype(spec.weight_dtype))
+        epilogue = epilogue_arguments(spec.epilogue, simd, residual, channels)
+        y = plane_argument("y", spec.target)
+        with (
+            parallel_rows(spec.target.batch, spec.target.height) as (n, row),
+            T.serial(0, channels // lanes) as v,
+        ):
+            constants = epilogue.constants(v * lanes, lanes)
+            with T.serial(0, -(-spec.target.width // pixels)) as b:
+                column = let(T.min(b * pixels, spec.target.width - pixels))
+                _row_block(spec, x, weights, epilogue, y, constants, (n, v, row, column), pixels)
+        finish_plane(y, spec.epilogue, channels, lanes)
+    return function.get()
+
+
+def _row_block(
+    spec: Hconv2dSpec,
+    x: PlaneBuffer,
+    weights: Buffer,
+    epilogue: EpilogueBuffers,
+    y: PlaneBuffer,
+    constants: tuple[Expr, ...],
+    place: tuple[Expr, Expr, Expr, Expr],
+    pixels: int,
+) -> None:
+    """One vector of channels of `pixels` neighbouring outputs."""
+    n, vector, row, column = place
+    simd = epilogue.simd
+    lanes = min(simd.lanes, spec.target.block)
+    block = T.floordiv(vector * lanes, spec.target.block)
+    inside = T.floormod(vector * lanes, spec.target.block)
+    sums = [register("float32", lanes) for _ in range(pixels)]
+    for acc in sums:
+        write(acc, constant(0.0, "float32", lanes), lanes)
+    left = let(spec.window.column(column, 0))
+    with T.serial(0, spec.window.kernel[0]) as dy:
+        source = let(spec.window.row(row, dy))
+        inputs: dict[int, Expr] = {}  # by column: windows of neighbouring outputs share them
+        for dx in range(spec.window.kernel[1]):
+            taps = let(simd.load(weights, (dy, dx, vector * lanes), lanes))
+            for p, acc in enumerate(sums):
+                j = p * spec.window.stride[1] + dx * spec.window.dilation[1]
+                if j not in inputs:
+                    inputs[j] = let(simd.load(x.buffer, x.index(n, block, source, left + j, inside), lanes))
+                write(acc, read(acc, lanes) + inputs[j] * taps, lanes)
+    for p, acc in enumerate(sums):
+        where = (n, block, row, column + p, inside)
+        simd.store(y.buffer, y.index(*where), epilogue.apply(read(acc, lanes), constants, where))

@@ -1,0 +1,106 @@
+"""A float Winograd convolution, ordinary or transposed, as a kernel: its arguments, constants and stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy.typing as npt
+from tvm.tirx.script import builder as T
+
+from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
+    epilogue_arguments,
+    finish_plane,
+    residual_argument,
+)
+from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec, HconvTranspose2dSpec
+from vacc_deploy.lowering.kernels.convolution.floating.winograd.tiles import (
+    Blocking,
+    FloatTiles,
+    pack_weights,
+    transform_filters,
+)
+from vacc_deploy.lowering.kernels.isa.float_simd import FloatSimd
+from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function
+from vacc_deploy.lowering.kernels.isa.planes import plane_argument
+from vacc_deploy.lowering.kernels.isa.vector import Expr, constant, let, store
+
+Array: TypeAlias = npt.NDArray[Any]
+TapAt: TypeAlias = Callable[[tuple[int, int]], tuple[int, int] | None]
+"""Row and column of the filter at a place of the window, None where it is zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class WinogradKernel:
+    """One convolution.
+
+    Attributes:
+        spec: The convolution, with 3×3 filters.
+        simd: The instruction set.
+        blocking: How the work is cut.
+        before: Rows and columns by which windows start before their outputs.
+        results: The filters of all results.
+        contributes: ``contributes(result, point)`` says whether products there can differ from 0; None if all
+            can.
+    """
+
+    spec: Hconv2dSpec | HconvTranspose2dSpec
+    simd: FloatSimd
+    blocking: Blocking
+    before: tuple[int, int]
+    results: tuple[TapAt, ...] = (lambda place: place,)
+    contributes: Callable[[Expr, Expr], Expr] | None = None
+
+    def pack(self, weights: Array, bias: Array | None, slope: Array | float | None) -> dict[str, Array]:
+        """The constants in argument order; weights (C_out, C_in, 3, 3)."""
+        scaled, params = self.spec.epilogue.pack(weights, bias, slope, self.blocking.channels)
+        dtype = self.simd.weight_dtype(self.spec.weight_dtype)
+        return {"weights": pack_weights(self.blocking, scaled, dtype), **params}
+
+    def emit(self, name: str) -> Any:
+        """The ``PrimFunc`` ``name(x, [residual], weights, scale, bias, [slope], y)``."""
+        spec, simd, tiles = self.spec, self.simd, self.blocking
+        with kernel_function(name) as function:
+            x = plane_argument("x", spec.source)
+            residual = residual_argument(spec.epilogue)
+            shape = (3, 3, spec.source.channels, tiles.channels)
+            weights = argument("weights", shape, simd.weight_dtype(spec.weight_dtype))
+            epilogue = epilogue_arguments(spec.epilogue, simd, residual, tiles.channels)
+            y = plane_argument("y", spec.target)
+
+            def tap(tap_at: TapAt, i: int, j: int, channel: Expr, output: Expr) -> Expr:
+                found = tap_at((i, j))
+                if found is None:
+                    return constant(0.0, "float32", tiles.lanes)
+                return let(simd.load(weights, (*found, channel, output), tiles.lanes))
+
+            filters = transform_filters(tiles, [partial(tap, tap_at) for tap_at in self.results])
+            with T.parallel(0, -(-tiles.count // tiles.per_group)) as group:
+                stages = FloatTiles(tiles, let(T.min(group * tiles.per_group, tiles.count - tiles.per_group)))
+                stages.transform_inputs(simd, x, self.before)
+                with T.serial(0, tiles.results) as result:
+                    with T.serial(0, tiles.points) as point:
+                        self._multiply(stages, filters, result, point)
+                    stages.transform_outputs(epilogue, y, result)
+            finish_plane(y, spec.epilogue, tiles.channels, tiles.lanes)
+        return function.get()
+
+    def _multiply(self, stages: FloatTiles, filters: Any, result: Expr, point: Expr) -> None:
+        """The products of a result at a point for a group of tiles; zeros where none contribute."""
+        tiles = self.blocking
+
+        def products() -> None:
+            blocks = T.serial(0, tiles.per_group // tiles.tiles)
+            with T.serial(0, tiles.groups) as g, blocks as b:
+                stages.multiply(filters, (point, g, b * tiles.tiles), result)
+
+        if self.contributes is None:
+            products()
+            return
+        with T.If(self.contributes(result, point)):
+            with T.Then():
+                products()
+            with T.Else(), T.serial(0, tiles.per_group * tiles.channels // tiles.lanes) as i:
+                store(stages.products, (point, i * tiles.lanes), constant(0.0, "float32", tiles.lanes))

@@ -1,0 +1,82 @@
+"""int8 transposed convolution with 3×3 filters in steps of 2 by Winograd: the same bytes, fewer products.
+
+The output's four pictures (`four_results`) are the results of the form `Transposed`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from vacc_deploy.lowering.kernels.convolution.four_results import FourResults
+from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec, QConvTranspose2dSpec
+from vacc_deploy.lowering.kernels.convolution.integer.sums import (
+    fold_zero_point,
+    largest_sum,
+    pad_channels,
+)
+from vacc_deploy.lowering.kernels.convolution.integer.winograd.forms import Transposed
+from vacc_deploy.lowering.kernels.convolution.integer.winograd.tiles import WinogradTiles
+from vacc_deploy.lowering.kernels.convolution.integer.winograd.tiling import (
+    FAR_WEIGHTS,
+    HEAVY_WEIGHTS,
+    Tiling,
+)
+from vacc_deploy.lowering.kernels.isa.function import kernel_function
+from vacc_deploy.lowering.kernels.isa.simd import Simd
+from vacc_deploy.lowering.plane import Halo, Plane
+
+Array: TypeAlias = npt.NDArray[Any]
+
+# `Tiling.pays` from these (bytes, tiles) on. Transformed weights are 11 times larger than packed ones and are
+# memory that an artifact takes.
+_PAYS_FROM = ((FAR_WEIGHTS, 128), (HEAVY_WEIGHTS, 32), (0, 4))
+
+
+@dataclass(frozen=True, slots=True)
+class TransposedTiling:
+    """The convolution as four results, and these as tiles."""
+
+    results: FourResults
+    tiling: Tiling
+
+    @classmethod
+    def of(cls, simd: Simd, spec: QConvTranspose2dSpec) -> TransposedTiling | None:
+        """That of `spec`, or None where the algorithm does not apply or does not pay."""
+        results = FourResults.of(spec)
+        if results is None:
+            return None
+        height, width = results.size
+        covered = replace(spec.target, height=height, width=width, halo=Halo())
+        seen = QConv2dSpec(spec.source, covered, results.window, epilogue=spec.epilogue)
+        tiling = Tiling(Transposed(results.single), seen, simd)
+        return cls(results, tiling) if tiling.pays(_PAYS_FROM) else None
+
+    def is_exact(self, weights: Array, bias: Array, multiplier: Array) -> bool:
+        """Whether sums stay small enough; weights int8 (C_out, C_in, 3, 3)."""
+        largest = largest_sum(weights, bias, self.tiling.spec.source.fill)
+        return self.tiling.form.scales(multiplier) and largest < self.tiling.form.sum_limit
+
+    def pack(self, weights: Array, bias: Array, multiplier: Array) -> tuple[Array, Array, Array]:
+        """Transformed weights, biases of every result, and the multiplier; arguments as in `is_exact`."""
+        zero_point, channels = self.tiling.spec.source.fill, self.tiling.channels
+        filters, biases = [], []
+        for part in self.results.parts:
+            taps = np.zeros((*weights.shape[:2], 2, 2), np.int8)
+            for place in np.ndindex(2, 2):
+                tap = self.results.tap(part, place)
+                if tap is not None:
+                    taps[:, :, place[0], place[1]] = weights[:, :, tap[0], tap[1]]
+            filters.append([taps])
+            biases.append(pad_channels(fold_zero_point(taps, bias, zero_point), 0, channels))
+        folded, scaled = self.tiling.form.scale_sums(np.concatenate(biases), multiplier)
+        return self.tiling.pack(self.tiling.chunk(), filters), folded, scaled
+
+    def emit(self, target: Plane) -> Any:
+        """The kernel: arguments source, [residual], weights, bias, the epilogue's, target."""
+        with kernel_function("qconv_transpose2d_winograd") as function:
+            WinogradTiles(self.tiling, self.tiling.chunk(), target).emit()
+        return function.get()
