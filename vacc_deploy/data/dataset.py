@@ -13,6 +13,7 @@ from vacc_deploy.data.npz_dataset import NpzDataset
 from vacc_deploy.data.process_ops import Pipeline
 from vacc_deploy.data.sampler import existing_path
 from vacc_deploy.errors import DataError
+from vacc_deploy.safe_io import SUFFIXES
 
 
 class Dataset(Protocol):
@@ -49,7 +50,7 @@ def open_dataset(
     """The dataset of a build YAML.
 
     Pictures pass through process_ops; without process_ops, or where the path is a datalist or a folder
-    of npz files, samples are npz.
+    of npz files, samples are npz. A single picture or npz file stands for itself.
 
     Args:
         settings: The YAML's dataset section; None where it has none.
@@ -66,7 +67,8 @@ def open_dataset(
     ops = list(settings.process_ops or ()) if settings is not None else []
     if override_path is not None and suffix is not None and not offers(path, suffix):
         suffix = None
-    if path.is_file() or not ops or _only_npz(path):
+    picture = path.is_file() and path.suffix.lower() in SUFFIXES
+    if (path.is_file() and not picture) or not ops or _only_npz(path):
         pictures = Pipeline(ops, next(iter(inputs.values()))) if ops and len(inputs) == 1 else None
         return NpzDataset(path, inputs, count, suffix=None if ops else suffix, pictures=pictures)
     if len(inputs) != 1:
@@ -75,7 +77,8 @@ def open_dataset(
             hint="give npz files with one array per input, and no process_ops",
         )
     ((name, shape),) = inputs.items()
-    return ImageDataset(path, ops, suffix, count, input_name=name, input_shape=shape)
+    source = [path] if picture else path
+    return ImageDataset(source, ops, suffix, count, input_name=name, input_shape=shape)
 
 
 def _visible(path: Path) -> list[Path]:

@@ -18,13 +18,13 @@ from vacc_deploy.safe_io import read_npz
 
 
 class NpzDataset:
-    """npz files of a folder, or those a datalist names.
+    """npz files of a folder, those a datalist names, or a single one.
 
     An array belongs to the input of its name; where no array has an input's name, they belong to the
     inputs by position, in file order, as vamp takes ``input_0``, ``input_1`` …
 
     Args:
-        path: A folder of npz files, or a datalist.
+        path: A folder of npz files, a datalist, or an npz file.
         input_names: The network's inputs, or names with shapes, which are then checked (0 and less: open).
         count: The first N files; None takes all.
         suffix: As the build YAML gives it; ``npz`` where it gives none.
@@ -48,9 +48,10 @@ class NpzDataset:
         source = Path(path)
         shapes = input_names if isinstance(input_names, Mapping) else dict.fromkeys(input_names)
         self._shapes: dict[str, Sequence[int] | None] = dict(shapes)
-        self.files = (
-            read_datalist(source, count) if source.is_file() else sample_files(source, suffix or "npz", count)
-        )
+        if source.is_dir() or not source.exists():
+            self.files = sample_files(source, suffix or "npz", count)
+        else:
+            self.files = [source] if source.suffix == ".npz" else read_datalist(source, count)
 
     def __len__(self) -> int:
         return len(self.files)

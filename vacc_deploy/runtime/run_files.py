@@ -15,9 +15,7 @@ from vacc_deploy.runtime.output_file import write_outputs
 from vacc_deploy.runtime.pictures import Pixels, network_picture, output_picture, takes_luma
 from vacc_deploy.runtime.stream import RunStream
 from vacc_deploy.runtime.vdsp import VdspOp
-from vacc_deploy.safe_io import read_image, write_image
-
-_PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+from vacc_deploy.safe_io import SUFFIXES, read_image, write_image
 
 
 def list_pictures(inputs: Sequence[Path]) -> list[Path]:
@@ -29,11 +27,10 @@ def list_pictures(inputs: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            found = sorted(file for file in path.iterdir() if file.suffix.lower() in _PICTURE_SUFFIXES)
+            found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
             if not found:
-                raise DataError(
-                    f"'{path}' holds no picture", hint=f"pictures end in {', '.join(_PICTURE_SUFFIXES)}"
-                )
+                endings = ", ".join(sorted(SUFFIXES))
+                raise DataError(f"'{path}' holds no picture", hint=f"pictures end in {endings}")
             files += found
         elif path.is_file():
             files.append(path)
