@@ -68,6 +68,26 @@ INT8 = {
 }
 
 
+RESULTS_IN_FP16 = {
+    "relu": (relu, ["int8 conv2d", "float conv2d"]),
+    "clip": (
+        lambda b, x: b.node("Clip", [x, b.constant(np.float32(0)), b.constant(np.float32(1))]),
+        ["int8 conv2d", "float clip", "float conv2d"],
+    ),
+    "two-readers": (
+        lambda b, x: b.node("Add", [relu(b, x), x]),
+        ["int8 conv2d", "float relu", "float add", "float conv2d"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("write", "steps"), RESULTS_IN_FP16.values(), ids=RESULTS_IN_FP16)
+def test_an_int8_conv_read_in_fp16(write, steps):
+    """Only a Relu that alone reads the sums is the convolution's own."""
+    model = small(lambda b, x: conv(b, write(b, conv(b, x)), 4), int8=True, floats=["conv2", "conv3"])
+    assert described(selected(model)) == ["quantize", *steps]
+
+
 @pytest.mark.parametrize(("write", "steps"), INT8.values(), ids=INT8)
 def test_int8_steps(write, steps):
     assert described(selected(small(write, int8=True))) == ["quantize", *steps]

@@ -87,9 +87,9 @@ def sums(case: Case, numbers: Numbers) -> np.ndarray:
 
 def expected(case: Case, numbers: Numbers) -> np.ndarray:
     acc, m = sums(case, numbers), per_channel(numbers.multiplier, 4)
-    if case.dtype == "float16":
-        return to_half(acc, m)
     steps = case.epilogue
+    if case.dtype == "float16":
+        return np.maximum(to_half(acc, m), 0) if steps.relu else to_half(acc, m)
     return requantize(acc, m, steps.zero_point, steps.low, steps.high, dtype=np.uint8)
 
 

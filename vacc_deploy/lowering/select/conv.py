@@ -18,6 +18,7 @@ from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec, Q
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.window import Window
 from vacc_deploy.lowering.plane import Plane
+from vacc_deploy.lowering.select.activation import Activation, following_activation
 from vacc_deploy.lowering.select.codes import stored_range
 from vacc_deploy.lowering.select.registry import selector
 from vacc_deploy.lowering.select.residual import Addition, following_addition, read_addition
@@ -51,6 +52,7 @@ class IntegerConvStep:
     scale: Array
     zero_point: int = 0  # of the convolution's own result, as stored
     clamp: tuple[int, int] = (0, 255)  # of that result
+    relu: bool = False  # behind a float result; codes have `clamp` for that
     table: Array | None = None
     addition: Addition | None = None
 
@@ -78,7 +80,7 @@ class IntegerConvStep:
 
     def _epilogue(self, inputs: Sequence[Plane | Value], output: Plane) -> Epilogue:
         if output.dtype != "uint8":
-            return Epilogue()
+            return Epilogue(relu=self.relu)
         low, high = self.clamp
         if self.table is not None:
             lines = slopes_of(self.table, self.zero_point, output.fill) is not None
@@ -109,7 +111,8 @@ def select_integer_conv(node: ir.Node, view: GraphView) -> IntegerConvStep | Non
     size = source.value.shape[2:]
     window = read_window(node, (weight.shape[2], weight.shape[3]), (size[0], size[1]))
     bias = group.operands[2].constant if len(group.operands) > 2 else None
-    output = view.float_plane(node.outputs[0]) if group.output is None else view.coded_output(group)
+    made, relu = _float_result(node, view)
+    output = view.float_plane(made) if group.output is None else view.coded_output(group)
     step = IntegerConvStep(
         source=replace(source, reach=reach(window, source, output, transposed=transposed)),
         output=output,
@@ -122,7 +125,7 @@ def select_integer_conv(node: ir.Node, view: GraphView) -> IntegerConvStep | Non
         scale=np.float32(codes.scale) * scales,
     )
     if group.output is None:
-        return replace(step, nodes=view.take(view.group_nodes(group)))
+        return replace(step, nodes=view.take([node, *relu]), relu=bool(relu))
     assert output.value.quantization is not None
     step = replace(
         step,
@@ -131,6 +134,12 @@ def select_integer_conv(node: ir.Node, view: GraphView) -> IntegerConvStep | Non
         clamp=stored_range(group),
     )
     return _with_tail(step, group, view)
+
+
+def _float_result(node: ir.Node, view: GraphView) -> tuple[ir.Value, list[ir.Node]]:
+    """What a convolution hands out in float: its own result, or that of the Relu that alone reads it."""
+    result, activation, nodes = following_activation(node.outputs[0], view)
+    return (result, nodes) if activation == Activation(low=0.0) else (node.outputs[0], [])
 
 
 def _with_tail(step: IntegerConvStep, group: Group, view: GraphView) -> IntegerConvStep:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from vacc_deploy.lowering.kernels.isa.simd import Simd
-from vacc_deploy.lowering.kernels.isa.vector import Expr, cast
+from vacc_deploy.lowering.kernels.isa.vector import Expr, cast, constant, lanes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,9 @@ def to_codes(values: Expr) -> Expr:
     return cast(values, "uint8")
 
 
-def to_half(acc: Expr, multiplier: Expr) -> Expr:
-    """The float16 output variant: ``f16(f32(acc) · m)``, overflow to infinity."""
-    return cast(cast(acc, "float32") * multiplier, "float16")
+def to_half(acc: Expr, multiplier: Expr, *, relu: bool = False) -> Expr:
+    """The float16 output variant: ``f16(f32(acc) · m)``, overflow to infinity; a Relu may lie before f16."""
+    value = cast(acc, "float32") * multiplier
+    if relu:
+        value = tirx.max(value, constant(0.0, "float32", lanes_of(value)))
+    return cast(value, "float16")

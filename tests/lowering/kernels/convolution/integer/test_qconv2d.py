@@ -49,6 +49,7 @@ GEOMETRIES = {
     "relu6": Case(16, 16, 4, 9, epilogue=Epilogue(3, low=3, high=99)),
     "clip_above_zero": Case(16, 15, 4, 9, epilogue=Epilogue(3, low=30, high=99)),
     "float16": Case(64, 65, 4, 9, dtype="float16", zero_point=128),
+    "float16_relu": Case(64, 65, 4, 9, dtype="float16", zero_point=128, epilogue=Epilogue(128, relu=True)),
     "float16_3_channels": Case(64, 3, 4, 19, dtype="float16", zero_point=128),
 }
 

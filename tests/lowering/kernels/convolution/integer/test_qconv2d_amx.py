@@ -9,7 +9,7 @@ from plane_harness import NATIVE, run_to_plane, to_plane
 from qconv2d_cases import Case, expected, random_numbers
 
 from vacc_deploy.lowering.kernels.convolution.integer import qconv2d
-from vacc_deploy.lowering.kernels.convolution.integer.epilogue import pack_epilogue
+from vacc_deploy.lowering.kernels.convolution.integer.epilogue import Epilogue, pack_epilogue
 from vacc_deploy.lowering.kernels.convolution.integer.qconv2d_amx import (
     channel_tiles_of,
     choose_blocking,
@@ -43,6 +43,7 @@ CASES = {
     "dilation_2": Case(64, 32, 6, 20, dilation=(2, 2), pads=(2, 2, 2, 2), zero_point=128),
     "batch_2": Case(64, 64, 4, 20, batch=2, zero_point=128),
     "float16": Case(64, 32, 4, 20, dtype="float16", zero_point=128),
+    "float16_relu": Case(64, 32, 4, 20, dtype="float16", zero_point=128, epilogue=Epilogue(128, relu=True)),
 }
 
 

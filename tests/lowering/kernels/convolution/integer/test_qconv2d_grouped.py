@@ -67,6 +67,7 @@ CASES = {
     "depthwise_dilated": Case(20, 20, 20, dilation=(2, 3), pads=(2, 3, 2, 3)),
     "depthwise_narrow": Case(16, 16, 16, width=2, batch=2),
     "depthwise_float16": Case(40, 40, 40, dtype="float16"),
+    "depthwise_float16_relu": Case(40, 40, 40, dtype="float16", epilogue=Epilogue(100, relu=True)),
     "depthwise_relu": Case(40, 40, 40, epilogue=Epilogue(100, low=100)),
     "groups_2": Case(128, 64, 2),
     "groups_16": Case(64, 64, 16, zero_point=0),
@@ -112,7 +113,10 @@ def test_equals_the_reference(case: Case, target: str, operands: str) -> None:
         groups=case.groups,
     )
     m, low = per_channel(multiplier, 4), case.epilogue.low
-    want = to_half(acc, m) if case.dtype == "float16" else requantize(acc, m, 100, low, 255, dtype=np.uint8)
+    if case.dtype == "float16":
+        want = np.maximum(to_half(acc, m), 0) if case.epilogue.relu else to_half(acc, m)
+    else:
+        want = requantize(acc, m, 100, low, 255, dtype=np.uint8)
     np.testing.assert_array_equal(got, want)
 
 

@@ -24,6 +24,7 @@ CASES = {
     "stride_2": Case(64, 1, 7, 34, stride=(2, 2), zero_point=5),
     "batch_2": Case(64, 3, 3, 8, batch=2, zero_point=5),
     "float16": Case(64, 3, 3, 9, dtype="float16", zero_point=128),
+    "float16_relu": Case(64, 3, 3, 9, dtype="float16", zero_point=128, epilogue=Epilogue(128, relu=True)),
     "table": Case(64, 3, 3, 9, epilogue=Epilogue(77, table="shared")),
     "table_per_channel": Case(64, 3, 3, 9, epilogue=Epilogue(77, table="per_channel")),
 }

@@ -5,6 +5,7 @@
     q = clamp(round_half_even(f32(q − z) · slope[q < z]) + z_t)             where that table is two lines
     y = clamp(round_half_even(f32((q − z)·a + (r − z_r)·b) · 2^-k) + z_y)   where a residual r is fused
     y = f16(f32(acc) · m)                                                   float16 target
+    y = f16(max(f32(acc) · m, 0))                                           where a Relu is fused
 
 Each step is exactly the operator of `runtime.reference` that it replaces, so fusing never changes a byte.
 """
@@ -72,6 +73,7 @@ class Epilogue:
             ``slopes`` computes a shared one that `slopes.slopes_of` finds to be two lines.
         residual: Adds another plane afterwards. The table's output, if any, has `table_zero_point`.
         table_zero_point: Code of 0 after the table; equals `zero_point` without one.
+        relu: Whether a float16 result is 0 where the sum is negative; codes have `low` for that.
     """
 
     zero_point: int = 0
@@ -80,6 +82,7 @@ class Epilogue:
     table: Literal["none", "shared", "per_channel", "slopes"] = "none"
     table_zero_point: int = 0
     residual: Residual | None = None
+    relu: bool = False
 
     def keeps_zero(self, fill: int) -> bool:
         """Whether sums of 0 become `fill`, the target's code of 0; not if a table or a clamp changes it."""
@@ -90,7 +93,8 @@ class Epilogue:
     def representative(self, fill: int) -> Epilogue:
         """The epilogue that stands for all that the same code computes; `fill` is the target's zero point."""
         residual = self.residual and Residual(replace(self.residual.source, fill=0))
-        return Epilogue(low=0 if self.keeps_zero(fill) else 1, table=self.table, residual=residual)
+        low = 0 if self.keeps_zero(fill) else 1
+        return Epilogue(low=low, table=self.table, residual=residual, relu=self.relu)
 
 
 class _Spec(Protocol):
@@ -226,7 +230,7 @@ class EpilogueWriter:
         per_block = max(1, block // lanes)
         position = (n, vector // per_block, y, x, vector % per_block * lanes)
         if target.plane.dtype == "float16":
-            value = to_half(acc, load(self.multiplier, (vector * lanes,), lanes))
+            value = to_half(acc, load(self.multiplier, (vector * lanes,), lanes), relu=self.epilogue.relu)
         else:
             value = to_codes(self._codes(target, acc, vector, position, min(lanes, block)))
         target.store(*position, value if block >= lanes else take(value, range(block)))
@@ -238,7 +242,8 @@ class EpilogueWriter:
         """
         position = (n, 0, y, x, 0)
         if target.plane.dtype == "float16":
-            value = to_half(acc, load(self.multiplier, (0,), self.simd.lanes))
+            multiplier = load(self.multiplier, (0,), self.simd.lanes)
+            value = to_half(acc, multiplier, relu=self.epilogue.relu)
         else:
             value = to_codes(self._codes(target, acc, 0, position, self.simd.lanes))
         target.store(*position, value)
