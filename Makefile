@@ -38,7 +38,7 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	# As installed: only there are export/, build_configs/ and vdsp_params/ inside the package.
-	rm -rf build/installed
+	rm -rf build/installed build/lib  # setuptools keeps what it once copied there
 	$(BIN)/python -m pip install --quiet --no-deps --target build/installed .
 	cd build/installed && ../../$(BIN)/mypy --config-file ../../pyproject.toml
 
