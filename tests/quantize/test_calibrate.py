@@ -38,11 +38,10 @@ def test_pictures_keep_their_extremes_and_small_layers_around_them_stay_in_fp16(
     )
 
 
-def test_calibrating_twice_gives_the_same_text():
-    model = MODELS["hourglass"]()
-    settings = CalibrationSettings(threads=1)
-    texts = {calibrate(model, FEEDS["hourglass"], settings).to_json() for _ in range(2)}
-    assert len(texts) == 1
+@pytest.mark.parametrize(("name", "make"), MODELS.items(), ids=MODELS)
+def test_calibrating_again_with_more_threads_gives_the_same_text(name, make):
+    settings = [CalibrationSettings(threads=threads) for threads in (1, 1, 2, 3)]
+    assert len({calibrate(make(), FEEDS[name], s).to_json() for s in settings}) == 1
 
 
 BAD_DATA = {

@@ -6,6 +6,7 @@ in int8 is decided by the table alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sized
 from dataclasses import replace
 from itertools import chain, islice
@@ -14,7 +15,7 @@ from typing import Any
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.quantize.channels.equalise import equalise
+from vacc_deploy.quantize.channels.equalise import Factors, equalise
 from vacc_deploy.quantize.default_precisions import picture_tensors
 from vacc_deploy.quantize.first_table import Progress, collect_histograms, first_table, observed_tensors
 from vacc_deploy.quantize.improve.choose_factors import helpful_factors
@@ -58,8 +59,11 @@ def calibrate(
     crops = CropKeeper(model, layers, budget_macs=settings.budget_macs, expected=expected)
     watch = DataWatch()
     stream = crops(watch(checked_feeds(model, dataset)))
-    head = list(islice(stream, crops.most)) if settings.equalise else []
-    factors = helpful_factors(model, layers, crops.kept, settings) if settings.equalise else {}
+    head: list[dict[str, Array]] = []
+    factors: Factors = {}
+    if settings.equalise:
+        head = list(islice(stream, crops.most))  # their crops decide what the float pass observes
+        factors = helpful_factors(model, layers, crops.kept, settings)
     observer = Observer(equalise(model, factors), observed_tensors(model, layers), threads=settings.threads)
     histograms, count = collect_histograms(observer, chain(head, stream), progress)
     table = first_table(model, layers, histograms, settings, pictures=count, factors=factors)
@@ -79,15 +83,20 @@ def memory_needed(model: ir.Model, settings: CalibrationSettings) -> int:
     """Bytes that `calibrate` may add to what the process holds, estimated before it starts.
 
     The float pass and the walk follow one another; the walk keeps the tensors that are still to be read of
-    a few crops twice, in float and quantised, and has float64 copies of one layer's results.
+    a few crops twice, in float and quantised, and has float64 copies of one layer's results. The pictures
+    that crops are taken from stay in memory while factors are chosen and the float pass runs.
     """
     layers = find_layers(model)
     observing = announced_bytes(model, len(observed_tensors(model, layers)))
-    if not settings.walks:
-        return observing
     shapes = [static_shape(value) for value in model.graph.inputs]
     keeper = CropKeeper(model, layers, budget_macs=settings.budget_macs)
+    if settings.equalise:
+        observing += keeper.most * sum(4 * math.prod(shape) for shape in shapes)
+    if not settings.walks:
+        return observing
     live, largest = live_bytes(model)
     pictures = keeper.pictures_of(shapes[0])
-    walking = weight_bytes(model) + int(pictures * (2 * live + 6 * largest)) + rounding_bytes(model)
+    walking = (
+        weight_bytes(model) + int(pictures * (2 * live + 6 * largest)) + rounding_bytes(model, keeper.most)
+    )
     return max(observing, walking) + observing // 4

@@ -17,7 +17,7 @@ from vacc_deploy.quantize.default_precisions import layer_entries, picture_tenso
 from vacc_deploy.quantize.digest import model_digest
 from vacc_deploy.quantize.layers import Layer
 from vacc_deploy.quantize.observe.histogram import Histogram
-from vacc_deploy.quantize.observe.observer import Observer
+from vacc_deploy.quantize.observe.observer import Observation, Observer
 from vacc_deploy.quantize.relu_tensors import unsigned_tensors
 from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
@@ -104,8 +104,7 @@ def collect_histograms(
     count = 0
     for feed in dataset:
         observed, _ = observer(feed)
-        for name, seen in observed.items():
-            histograms[name].update(seen.minimum, seen.maximum, seen.sample, name)
+        update_all(histograms, observed)
         count += 1
         if progress:
             progress(count, "observing")
@@ -114,6 +113,16 @@ def collect_histograms(
             "the calibration data set is empty", hint="point dataset.path at a folder of pictures"
         )
     return histograms, count
+
+
+def update_all(histograms: Mapping[str, Histogram], observed: Mapping[str, Observation]) -> None:
+    """Take one picture's tensors into their histograms.
+
+    Raises:
+        DataError: A tensor is not finite.
+    """
+    for name, seen in observed.items():
+        histograms[name].update(seen.minimum, seen.maximum, seen.sample, name)
 
 
 def choose_entry(

@@ -73,6 +73,62 @@ def runner(model: ir.Model, threads: int, *, any_size: bool = False) -> Run:
     return lambda feed: list(session.run(None, feed))
 
 
+def node_runner(
+    model: ir.Model, node: ir.Node, operands: dict[int, Array], threads: int
+) -> Callable[[dict[str, Array]], Array]:
+    """A function that runs one node in float32 on arrays by input name.
+
+    Args:
+        model: The model that the node belongs to, for its opset.
+        node: The node.
+        operands: Constant operands to use instead of the node's own; an index past the last operand
+            appends (a bias).
+        threads: Threads of ONNX Runtime.
+    """
+    values: list[ir.Value | None] = []
+    inputs: dict[str, ir.Value] = {}
+    held: list[ir.Value] = []
+    for index in range(max([len(node.inputs), *(i + 1 for i in operands)])):
+        original = node.inputs[index] if index < len(node.inputs) else None
+        array = operands.get(index)
+        if array is None:
+            array = constant_of(original)
+        if array is not None:
+            constant = ir.Value(name=f"operand{index}", const_value=ir.tensor(array, name=f"operand{index}"))
+            constant.shape, constant.dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
+            held.append(constant)
+            values.append(constant)
+        elif original is None:
+            values.append(None)
+        else:
+            name = str(original.name)
+            if name not in inputs:
+                kind = ir.TensorType(original.dtype or ir.DataType.FLOAT)
+                rank = len(original.shape) if original.shape is not None else 4
+                inputs[name] = ir.Value(name=name, shape=ir.Shape([None] * rank), type=kind)
+            values.append(inputs[name])
+    attributes = {name: attribute.value for name, attribute in node.attributes.items()}
+    copy = ir.node(node.op_type, values, attributes, domain=node.domain, num_outputs=len(node.outputs))
+    for index, result in enumerate(copy.outputs):
+        result.name, result.dtype = f"result{index}", node.outputs[index].dtype or ir.DataType.FLOAT
+    graph = ir.Graph(
+        list(inputs.values()),
+        copy.outputs[:1],
+        nodes=[copy],
+        initializers=held,
+        opset_imports=dict(model.opset_imports),
+    )
+    graph.name = "layer"
+    session = open_session(ir.Model(graph, ir_version=min(model.ir_version, 10)), threads)
+    names = list(inputs)
+
+    def run(arrays: dict[str, Array]) -> Array:
+        result: Array = session.run(None, {name: arrays[name] for name in names})[0]
+        return result
+
+    return run
+
+
 def runs_on_crops(model: ir.Model) -> bool:
     """Whether the network gives a crop of its answer for a crop of its input, borders aside.
 

@@ -11,8 +11,10 @@ Only tensors that a later layer reads are kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,18 +26,18 @@ from vacc_deploy.quantize.layers import Layer, find_layers
 from vacc_deploy.quantize.qdq import plan_for
 from vacc_deploy.quantize.quantized_constants import output_axis, quantize_constant, table_weights
 from vacc_deploy.quantize.scheme import QuantParams, quant_params
-from vacc_deploy.quantize.sessions import open_session
+from vacc_deploy.quantize.sessions import node_runner
 from vacc_deploy.quantize.table import CalibrationTable
-from vacc_deploy.runtime.reference.fixed_point import dequantize, quantize
+from vacc_deploy.runtime.reference.fixed_point import dequantize, round_trip
 
 Array = npt.NDArray[Any]
 Batch = list[Array]  # one array per picture
+T = TypeVar("T")
 
 
 def fake_quantize(x: Array, params: QuantParams) -> Array:
     """`x` as its codes stand for it, float32."""
-    codes = quantize(x, params.scale, params.zero_point, params.dtype)
-    return dequantize(codes, params.scale, params.zero_point)
+    return round_trip(x, params.scale, params.zero_point, params.dtype)
 
 
 @dataclass(slots=True)
@@ -47,14 +49,17 @@ class Step:
         int8: Whether it runs in int8.
         reference: Its float output from float inputs, before the fused activation.
         float_inputs: Its inputs in the float network.
+        result: What the layer makes of the quantised inputs by the table as it will stay, before the fused
+            activation; empty until somebody has computed it. The walk does so itself at the latest.
 
-    Both are emptied when the walk moves on: what comes next needs their memory.
+    All are emptied when the walk moves on: what comes next needs their memory.
     """
 
     layer: Layer
     int8: bool
     reference: Batch
     float_inputs: dict[str, Batch]
+    result: Batch
 
 
 class SideBySide:
@@ -65,7 +70,7 @@ class SideBySide:
         table: Thresholds and precisions; entries may be replaced while the walk is under way, they take
             effect for layers that were not handed out yet.
         feeds: A few pictures (or crops), kept in memory.
-        threads: Threads of ONNX Runtime.
+        threads: Threads of ONNX Runtime, and pictures that are worked on at the same time.
     """
 
     def __init__(
@@ -83,6 +88,8 @@ class SideBySide:
         self.plan = plan_for(self.layers, table, [str(v.name) for v in model.graph.outputs])
         self.float_stream: dict[str, Batch] = {}
         self.coded_stream: dict[str, Batch] = {}
+        self._pool = ThreadPoolExecutor(threads)  # its threads end with the walk
+        self._rounded: dict[str, tuple[QuantParams, Batch]] = {}  # what the present layer has read so far
         self._makers = {layer.output: layer for layer in self.layers}
         for graph_input in model.graph.inputs:
             name = str(graph_input.name)
@@ -103,38 +110,53 @@ class SideBySide:
                 int8,
                 self._run(layer, self.float_stream, None),
                 {name: self.float_stream[name] for name in layer.inputs},
+                [],
             )
             yield step
-            inputs = self.inputs_of(layer)
-            coded = self.run_quantized(layer, inputs) if int8 else self._run(layer, inputs, None)
-            self.float_stream[layer.output] = [activate(layer, x) for x in step.reference]
-            self.coded_stream[layer.output] = [activate(layer, x) for x in coded]
+            if not step.result:
+                inputs = self.inputs_of(layer)
+                step.result = self.run_quantized(layer, inputs) if int8 else self.run_float(layer, inputs)
+                del inputs
+            self._rounded.clear()
+            activated = partial(activate, layer)
+            self.float_stream[layer.output] = self.of_each_picture(activated, step.reference)
+            self.coded_stream[layer.output] = self.of_each_picture(activated, step.result)
             for name in [n for n in self.float_stream if n not in outputs]:
                 if self._last_reader.get(name, -1) <= index:
                     del self.float_stream[name], self.coded_stream[name]
             step.reference.clear()
             step.float_inputs.clear()
-            del inputs, coded
+            step.result.clear()
 
-    def inputs_of(self, layer: Layer, limit: int | None = None) -> dict[str, Batch]:
-        """The layer's inputs in the quantised network as it reads them; of the first `limit` pictures."""
-        return {
-            name: self.read(name, int8=layer.name in self.plan.int8, limit=limit) for name in layer.inputs
-        }
+    def of_each_picture(self, function: Callable[..., T], *batches: Sequence[Any]) -> list[T]:
+        """`function` of the arrays of each picture, several pictures at a time; results in their order."""
+        return list(self._pool.map(function, *batches))
+
+    def inputs_of(self, layer: Layer, *, only: int | None = None) -> dict[str, Batch]:
+        """The layer's inputs in the quantised network as it reads them; of picture number `only` alone."""
+        int8 = layer.name in self.plan.int8
+        return {name: self.read(name, int8=int8, only=only) for name in layer.inputs}
 
     def params(self, name: str) -> QuantParams:
         """Scale and zero point of a tensor by the table as it now is."""
         entry = self.table.tensors[self.plan.root.get(name, name)]
         return quant_params(entry.kept, self.table.settings["scheme"])
 
-    def read(self, name: str, *, int8: bool, limit: int | None = None) -> Batch:
+    def read(self, name: str, *, int8: bool, only: int | None = None) -> Batch:
         """Tensor `name` of the quantised network as a reader in int8 or float gets it."""
+        chosen = slice(None) if only is None else slice(only, only + 1)
         maker = self._makers.get(name)
         made_in_int8 = maker is not None and maker.name in self.plan.int8
-        if name in self.plan.quantized and (int8 or made_in_int8):
-            params = self.params(name)
-            return [fake_quantize(x, params) for x in self.coded_stream[name][:limit]]
-        return self.coded_stream[name][:limit]
+        if name not in self.plan.quantized or not (int8 or made_in_int8):
+            return self.coded_stream[name][chosen]
+        params = self.params(name)
+        known = self._rounded.get(name)
+        if known is not None and known[0] == params:
+            return known[1][chosen]
+        rounded = self.of_each_picture(partial(fake_quantize, params=params), self.coded_stream[name][chosen])
+        if only is None:
+            self._rounded[name] = params, rounded
+        return rounded
 
     def run_quantized(self, layer: Layer, inputs: dict[str, Batch]) -> Batch:
         """The int8 form of `layer` on `inputs`: float32 values before its fused activation."""
@@ -167,8 +189,11 @@ class SideBySide:
 
     def _run(self, layer: Layer, stream: dict[str, Batch], operands: dict[int, Array] | None) -> Batch:
         run = node_runner(self.model, layer.node, operands or {}, self.threads)
-        count = len(stream[layer.inputs[0]]) if layer.inputs else 0
-        return [run({name: stream[name][i] for name in layer.inputs}) for i in range(count)]
+
+        def run_picture(*arrays: Array) -> Array:
+            return run(dict(zip(layer.inputs, arrays, strict=True)))
+
+        return self.of_each_picture(run_picture, *(stream[name] for name in layer.inputs))
 
 
 def activate(layer: Layer, x: Array) -> Array:
@@ -183,59 +208,3 @@ def activate(layer: Layer, x: Array) -> Array:
         -np.inf if low is None or not low.size else low.reshape(()),
         np.inf if high is None or not high.size else high.reshape(()),
     ).astype(np.float32)
-
-
-def node_runner(
-    model: ir.Model, node: ir.Node, operands: dict[int, Array], threads: int
-) -> Callable[[dict[str, Array]], Array]:
-    """A function that runs one node in float32 on arrays by input name.
-
-    Args:
-        model: The model that the node belongs to, for its opset.
-        node: The node.
-        operands: Constant operands to use instead of the node's own; an index past the last operand
-            appends (a bias).
-        threads: Threads of ONNX Runtime.
-    """
-    values: list[ir.Value | None] = []
-    inputs: dict[str, ir.Value] = {}
-    held: list[ir.Value] = []
-    for index in range(max([len(node.inputs), *(i + 1 for i in operands)])):
-        original = node.inputs[index] if index < len(node.inputs) else None
-        array = operands.get(index)
-        if array is None:
-            array = constant_of(original)
-        if array is not None:
-            constant = ir.Value(name=f"operand{index}", const_value=ir.tensor(array, name=f"operand{index}"))
-            constant.shape, constant.dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
-            held.append(constant)
-            values.append(constant)
-        elif original is None:
-            values.append(None)
-        else:
-            name = str(original.name)
-            if name not in inputs:
-                kind = ir.TensorType(original.dtype or ir.DataType.FLOAT)
-                rank = len(original.shape) if original.shape is not None else 4
-                inputs[name] = ir.Value(name=name, shape=ir.Shape([None] * rank), type=kind)
-            values.append(inputs[name])
-    attributes = {name: attribute.value for name, attribute in node.attributes.items()}
-    copy = ir.node(node.op_type, values, attributes, domain=node.domain, num_outputs=len(node.outputs))
-    for index, result in enumerate(copy.outputs):
-        result.name, result.dtype = f"result{index}", node.outputs[index].dtype or ir.DataType.FLOAT
-    graph = ir.Graph(
-        list(inputs.values()),
-        copy.outputs[:1],
-        nodes=[copy],
-        initializers=held,
-        opset_imports=dict(model.opset_imports),
-    )
-    graph.name = "layer"
-    session = open_session(ir.Model(graph, ir_version=min(model.ir_version, 10)), threads)
-    names = list(inputs)
-
-    def run(arrays: dict[str, Array]) -> Array:
-        result: Array = session.run(None, {name: arrays[name] for name in names})[0]
-        return result
-
-    return run

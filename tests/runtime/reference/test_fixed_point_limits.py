@@ -12,6 +12,7 @@ from vacc_deploy.runtime.reference.fixed_point import (
     per_channel,
     quantize,
     requantize,
+    round_trip,
     shift_right,
     to_half,
 )
@@ -71,6 +72,21 @@ def test_quantize_computes_in_float32() -> None:
     assert quantize(np.array([1000.0], np.float32), 0.1, 0, np.int32).tolist() == [10_000]
     large = 2**24 + 1  # no float32
     assert quantize(np.zeros(1, np.float32), 1.0, large, np.int32).tolist() == [large]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "zero_point"), [("int8", 0), ("int8", -5), ("uint8", 0), ("uint8", 131), ("uint8", 255)]
+)
+def test_a_round_trip_is_what_the_codes_stand_for(dtype: str, zero_point: int) -> None:
+    scale = np.float32(0.013)
+    x = (np.arange(-6000, 6000, dtype=np.float32) * np.float32(0.1)) * scale  # beyond both ends, with ties
+    kept = x.copy()
+    result = round_trip(x, scale, zero_point, dtype)
+    np.testing.assert_array_equal(
+        result, dequantize(quantize(x, scale, zero_point, dtype), scale, zero_point)
+    )
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(x, kept)
 
 
 def test_dequantize_computes_in_float32() -> None:

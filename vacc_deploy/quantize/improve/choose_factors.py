@@ -10,7 +10,8 @@ have a few values far above all others, which thresholds clip anyway.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,17 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.quantize.channels.equalise import Factors, equalise, find_groups
-from vacc_deploy.quantize.first_table import collect_histograms, first_table, observed_tensors
+from vacc_deploy.quantize.first_table import (
+    collect_histograms,
+    first_table,
+    observed_tensors,
+    update_all,
+)
 from vacc_deploy.quantize.layers import Layer
+from vacc_deploy.quantize.observe.histogram import Histogram
 from vacc_deploy.quantize.observe.observer import Observer
 from vacc_deploy.quantize.score import quantized_runner
-from vacc_deploy.quantize.sessions import open_session, runner, runs_on_crops, without_sizes
+from vacc_deploy.quantize.sessions import Run, runs_on_crops
 from vacc_deploy.quantize.settings import CalibrationSettings
 
 Array = npt.NDArray[Any]
@@ -32,6 +39,21 @@ _QUIETEST = 1e-3  # a channel's range counts as at least this part of the loudes
 _LARGEST = 8.0  # factors stay within 1/8 and 8
 _JUDGES = 3  # pictures that judge whether factors help
 _LEAST_GAIN_DB = 0.3  # about what the same network gains or loses by chance
+
+
+@dataclass(slots=True)
+class Sight:
+    """What is seen of the network as it is, in one pass over the crops.
+
+    Attributes:
+        peaks: Largest magnitude of every channel, (channels,) by the tensors that groups read.
+        histograms: Of the observed tensors, over the crops that judge.
+        outputs: The network's outputs, of the crops that judge.
+    """
+
+    peaks: dict[str, Array]
+    histograms: dict[str, Histogram]
+    outputs: list[list[Array]]
 
 
 def helpful_factors(
@@ -46,33 +68,26 @@ def helpful_factors(
         feeds: Crops of calibration pictures.
         settings: How the network will be quantised.
     """
-    if not feeds or not runs_on_crops(model):
+    if not feeds or not runs_on_crops(model) or not find_groups(model):
         return {}
-    factors = measure_factors(model, feeds, threads=settings.threads)
-    if not factors:
-        return {}
+    sight = look_at(model, layers, feeds, threads=settings.threads)
+    factors = even_factors(model, sight.peaks)
     judges = feeds[:_JUDGES]
-    run = runner(model, settings.threads, any_size=True)
-    expected = [run(feed) for feed in judges]
-    plain, even = (_noise(model, layers, f, judges, expected, settings) for f in ({}, factors))
+    evened = Observer(
+        equalise(model, factors), observed_tensors(model, layers), threads=settings.threads, any_size=True
+    )
+    histograms, _ = collect_histograms(evened, judges)
+
+    def noise(of: dict[str, Histogram], divided_by: Factors) -> float:
+        table = first_table(model, layers, of, settings, pictures=len(judges), factors=divided_by)
+        return _noise(quantized_runner(model, table, settings.threads), judges, sight.outputs)
+
+    plain, even = noise(sight.histograms, {}), noise(histograms, factors)
     return factors if 10 * math.log10(max(plain, 1e-30) / max(even, 1e-30)) >= _LEAST_GAIN_DB else {}
 
 
-def _noise(
-    model: ir.Model,
-    layers: list[Layer],
-    factors: Factors,
-    feeds: Sequence[dict[str, Array]],
-    expected: Sequence[list[Array]],
-    settings: CalibrationSettings,
-) -> float:
-    """Relative squared error of the network's outputs, quantised without further improvements."""
-    observer = Observer(
-        equalise(model, factors), observed_tensors(model, layers), threads=settings.threads, any_size=True
-    )
-    histograms, count = collect_histograms(observer, feeds)
-    table = first_table(model, layers, histograms, settings, pictures=count, factors=factors)
-    run = quantized_runner(model, table, settings.threads)
+def _noise(run: Run, feeds: Sequence[dict[str, Array]], expected: Sequence[list[Array]]) -> float:
+    """Relative squared error of what `run` makes of `feeds`."""
     noise = 0.0
     for feed, outputs in zip(feeds, expected, strict=True):
         for got, wanted in zip(run(feed), outputs, strict=True):
@@ -81,48 +96,58 @@ def _noise(
     return noise
 
 
-def measure_factors(
-    model: ir.Model, feeds: Sequence[dict[str, Array]], *, threads: int
-) -> dict[str, tuple[float, ...]]:
-    """The factors of every group, by the largest values that its channels reach on `feeds`.
-
-    Args:
-        model: Float model.
-        feeds: Pictures, or crops for a network that `runs_on_crops`.
-        threads: Threads of ONNX Runtime.
-    """
-    groups = find_groups(model)
-    if not groups or not feeds:
-        return {}
-    names = sorted({name for group in groups for name in group.read_tensors})
-    largest = _channel_ranges(model, names, feeds, threads)
+def even_factors(model: ir.Model, peaks: Mapping[str, Array]) -> dict[str, tuple[float, ...]]:
+    """The factors of every group, by the largest magnitudes of its channels."""
     factors = {}
-    for group in groups:
-        ranges = [largest[name] / max(float(largest[name].max()), 1e-30) for name in group.read_tensors]
+    for group in find_groups(model):
+        ranges = [peaks[name] / max(float(peaks[name].max()), 1e-30) for name in group.read_tensors]
         shape = np.maximum(np.max(ranges, axis=0), _QUIETEST) ** _STRENGTH
         even = np.clip(shape / np.exp(np.mean(np.log(shape))), 1 / _LARGEST, _LARGEST)
         factors[group.name] = tuple(float(value) for value in even.astype(np.float32))
     return factors
 
 
-def _channel_ranges(
-    model: ir.Model, names: Sequence[str], feeds: Sequence[dict[str, Array]], threads: int
-) -> dict[str, Array]:
-    """Largest magnitude of every channel, (channels,) by tensor."""
-    watched = without_sizes(model)
+def look_at(
+    model: ir.Model, layers: list[Layer], feeds: Sequence[dict[str, Array]], *, threads: int
+) -> Sight:
+    """See a network that `runs_on_crops` at work on crops.
+
+    Args:
+        model: Float model.
+        layers: Its layers.
+        feeds: Crops; all of them show the channels, the first few judge.
+        threads: Threads of ONNX Runtime.
+    """
+    names = sorted({name for group in find_groups(model) for name in group.read_tensors})
+    outputs = [str(value.name) for value in model.graph.outputs]
+    watched, peak_names = _with_peaks(model, names)
+    observer = Observer(
+        watched,
+        observed_tensors(model, layers),
+        threads=threads,
+        whole=[*peak_names, *outputs],
+        any_size=True,
+    )
+    sight = Sight({}, {name: Histogram() for name in observer.tensors}, [])
+    for index, feed in enumerate(feeds):
+        observed, whole = observer(feed)
+        for name, peak_name in zip(names, peak_names, strict=True):
+            seen = whole[peak_name].max(axis=(0, 2, 3))
+            sight.peaks[name] = np.maximum(sight.peaks[name], seen) if index else seen
+        if index < _JUDGES:
+            update_all(sight.histograms, observed)
+            sight.outputs.append([whole[name] for name in outputs])
+    return sight
+
+
+def _with_peaks(model: ir.Model, names: Sequence[str]) -> tuple[ir.Model, list[str]]:
+    """A copy of `model` that computes the largest magnitudes of the channels of `names`, and their names."""
+    watched = model.clone()
     values = {value.name: value for node in watched.graph for value in node.outputs}
-    results = []
-    for index, name in enumerate(names):
+    peak_names = [f"equalise/peak{index}" for index in range(len(names))]
+    for name, peak_name in zip(names, peak_names, strict=True):
         size = ir.node("Abs", [values[name]])
-        most = ir.node("GlobalMaxPool", [size.outputs[0]])
-        watched.graph.extend([size, most])
-        most.outputs[0].name, most.outputs[0].dtype = f"equalise/most{index}", ir.DataType.FLOAT
-        results.append(most.outputs[0])
-    watched.graph.outputs[:] = results
-    session = open_session(watched, threads)
-    largest: dict[str, Array] = {}
-    for feed in feeds:
-        for name, most in zip(names, session.run(None, feed), strict=True):
-            seen = most.max(axis=(0, 2, 3))
-            largest[name] = np.maximum(largest[name], seen) if name in largest else seen
-    return largest
+        peak = ir.node("GlobalMaxPool", [size.outputs[0]])
+        watched.graph.extend([size, peak])
+        peak.outputs[0].name, peak.outputs[0].dtype = peak_name, ir.DataType.FLOAT
+    return watched, peak_names

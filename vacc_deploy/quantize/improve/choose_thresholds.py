@@ -1,10 +1,10 @@
 """The threshold of a tensor by what it does to the layer that reads it.
 
-Every calibrator proposes a range; the one whose quantised layer comes closest to the float layer's
-result wins, but the first, `mse`, stays unless its clipping doubles the error: a wider range always looks
-good to the few large values of a crop, and costs the many small ones their detail. The first convolution
-or matrix product that reads the tensor in int8 judges. Tensors that hold a picture keep their extremes,
-and proposals within 2 % of one another count as one.
+Every calibrator proposes a range; the first, `mse`, stays unless with another one the quantised layer comes
+so much closer to the float layer's result that the error halves: a wider range always looks good to the few
+large values of a crop, and costs the many small ones their detail. The first convolution or matrix product
+that reads the tensor in int8 judges, on one picture, and on a second where a rival won. Tensors that hold a
+picture keep their extremes, and proposals within 2 % of one another count as one.
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ import numpy.typing as npt
 
 from vacc_deploy.quantize.calibrators import Range
 from vacc_deploy.quantize.calibrators.proposals import proposals
-from vacc_deploy.quantize.layers import Layer
 from vacc_deploy.quantize.observe.histogram import Histogram
 from vacc_deploy.quantize.scheme import is_unsigned
-from vacc_deploy.quantize.side_by_side import Batch, SideBySide, Step, activate
-from vacc_deploy.quantize.table import TensorEntry
+from vacc_deploy.quantize.side_by_side import SideBySide, Step, activate
+from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
 
 Array = npt.NDArray[Any]
 MakeEntry = Callable[[Histogram, Range, str, str], TensorEntry]
 
-_MARGIN_DB = 6.0  # how much better than `mse` another proposal has to be
+_MARGIN_DB = 6.0  # how much better than `mse` another proposal has to be, on each picture
 _JUDGES = 2  # pictures that judge
 
 
@@ -56,40 +55,59 @@ def choose_step(
         settled.add(root)
         unsigned = is_unsigned(walk.table.tensors[root].kept)
         options = proposals(histograms[root], "asymmetric" if unsigned else walk.table.settings["scheme"])
-        if len(options) < 2:
+        entries = [make_entry(histograms[root], kept, label, "") for label, kept in options]
+        rivals = [entry for entry in entries[1:] if _may_win(entry.kept, entries[0].kept)]
+        if not rivals:
             continue
-        original = walk.table
-        errors = []
-        for label, kept in options:
-            entry = make_entry(histograms[root], kept, label, "")
-            walk.table = replace(original, tensors={**original.tensors, root: entry})
-            errors.append(_error(walk, step.layer, step.reference))
-        error_db = 10 * np.log10(np.maximum(errors, 1e-30))
-        best = int(np.argmin(error_db))
-        gain_db = float(error_db[0] - error_db[best])  # the first proposal is mse
+        rival, gain_db = _best_rival(walk, step, root, entries[0], rivals)
         if gain_db < _MARGIN_DB:
-            note = f"{options[best][0]} is {gain_db:.2f} dB better for {step.layer.name}, within the margin"
-            best = 0
+            note = f"{rival.method} is {gain_db:.2f} dB better for {step.layer.name}, within the margin"
+            chosen = replace(entries[0], note=note)
         else:
-            note = f"{gain_db:.2f} dB better than mse for {step.layer.name}"
-        entry = make_entry(histograms[root], options[best][1], options[best][0], note)
-        walk.table = replace(original, tensors={**original.tensors, root: entry})
+            chosen = replace(rival, note=f"{gain_db:.2f} dB better than mse for {step.layer.name}")
+        walk.table = _with_entry(walk.table, root, chosen)
 
 
-def _error(walk: SideBySide, layer: Layer, reference: Batch) -> float:
+def _may_win(rival: Range, standing: Range) -> bool:
+    """Whether a quarter of the squared error is possible: it takes less clipping, or half the step."""
+    clips_less = rival.low < standing.low or rival.high > standing.high
+    return clips_less or rival.high - rival.low <= (standing.high - standing.low) / 2
+
+
+def _best_rival(
+    walk: SideBySide, step: Step, root: str, standing: TensorEntry, rivals: list[TensorEntry]
+) -> tuple[TensorEntry, float]:
+    """The rival furthest ahead of `standing`, and by how many dB, on the picture where that is least."""
+    original = walk.table
+    leads: Array = np.full(len(rivals), np.inf)
+    for picture in range(min(_JUDGES, len(step.reference))):
+        errors = []
+        for entry in (standing, *rivals):
+            walk.table = _with_entry(original, root, entry)
+            errors.append(_error(walk, step, picture))
+        error_db = 10 * np.log10(np.maximum(errors, 1e-30))
+        leads = np.minimum(leads, error_db[0] - error_db[1:])
+        if leads.max() < _MARGIN_DB:
+            break
+    walk.table = original
+    best = int(np.argmax(leads))
+    return rivals[best], float(leads[best])
+
+
+def _with_entry(table: CalibrationTable, root: str, entry: TensorEntry) -> CalibrationTable:
+    return replace(table, tensors={**table.tensors, root: entry})
+
+
+def _error(walk: SideBySide, step: Step, picture: int) -> float:
     """Relative squared error of the layer's result with the walk's present table, mean over channels.
 
     Each channel counts alike: a bright channel of large values must not decide for the faint ones, which
     carry the detail.
     """
-    inputs = walk.inputs_of(layer, limit=_JUDGES)
-    results = walk.run_quantized(layer, inputs)
-    axis = 1 if reference[0].ndim == 4 else reference[0].ndim - 1
-    noise: Array = np.zeros(reference[0].shape[axis])
-    power: Array = np.zeros(reference[0].shape[axis])
-    others = tuple(a for a in range(reference[0].ndim) if a != axis)
-    for expected, got in zip(reference, results, strict=False):
-        y, z = activate(layer, expected), activate(layer, got)
-        noise += np.square(y - z).sum(axis=others, dtype=np.float64)
-        power += np.square(y - y.mean(axis=others, keepdims=True)).sum(axis=others, dtype=np.float64)
+    (result,) = walk.run_quantized(step.layer, walk.inputs_of(step.layer, only=picture))
+    y, z = activate(step.layer, step.reference[picture]), activate(step.layer, result)
+    channel = 1 if y.ndim == 4 else y.ndim - 1
+    others = tuple(axis for axis in range(y.ndim) if axis != channel)
+    noise = np.square(y - z).sum(axis=others, dtype=np.float64)
+    power = np.square(y - y.mean(axis=others, keepdims=True)).sum(axis=others, dtype=np.float64)
     return float(np.mean(noise / (power + 1e-3 * power.mean() + 1e-30)))

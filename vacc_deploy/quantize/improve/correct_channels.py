@@ -6,7 +6,8 @@ shift per output channel, the least-squares fit of the float result by the quant
 weights' scales and the bias and cost nothing at run time. They are measured layer by layer with all
 earlier corrections in place, and kept only where they do no harm to pictures that they were not
 measured on: one layer's systematic error is small against its rounding noise, so the test is whether
-the noise grows, not whether it shrinks.
+the noise grows, not whether it shrinks. Where scales are powers of two or shared by channels, a gain would
+change the codes, which were rounded together; there only the shift is corrected.
 
 The shift alone is the empirical bias correction of Banner et al. 2018 and Nagel et al. 2019.
 """
@@ -14,12 +15,16 @@ The shift alone is the empirical bias correction of Banner et al. 2018 and Nagel
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vacc_deploy.quantize.layers import Layer
 from vacc_deploy.quantize.side_by_side import SideBySide, Step
+from vacc_deploy.quantize.table import CalibrationTable
+from vacc_deploy.runtime.reference.fixed_point import per_channel
 
 Array = npt.NDArray[Any]
 
@@ -48,9 +53,11 @@ class Moments:
             self.zz + other.zz,
         )
 
-    def fit(self) -> tuple[Array, Array]:
+    def fit(self, *, with_gain: bool = True) -> tuple[Array, Array]:
         """Gain and shift, (channels,) each, with the least squared error of ``gain·z + shift`` against y."""
         mean_y, mean_z = self.y / self.count, self.z / self.count
+        if not with_gain:
+            return np.ones_like(mean_y), mean_y - mean_z
         covariance = self.yz / self.count - mean_y * mean_z
         variance = self.zz / self.count - mean_z * mean_z
         alive = variance > 1e-12 * (self.zz / self.count + 1e-30)
@@ -88,17 +95,29 @@ def correct_step(walk: SideBySide, step: Step) -> None:
     if layer.kind != "mac" or layer.op_type == "MatMul" or not step.int8:
         return
     axis = 1 if layer.op_type != "Gemm" else step.reference[0].ndim - 1
-    result = walk.run_quantized(layer, walk.inputs_of(layer))
-    per_picture = [moments(y, z, axis) for y, z in zip(step.reference, result, strict=True)]
-    if not does_no_harm(per_picture):
+    step.result = walk.run_quantized(layer, walk.inputs_of(layer))
+    per_picture = walk.of_each_picture(partial(moments, axis=axis), step.reference, step.result)
+    with_gain = _leaves_codes(layer, walk.table)
+    if not does_no_harm(per_picture, with_gain=with_gain):
         return
-    gain, shift = sum_of(per_picture).fit()
+    gain, shift = sum_of(per_picture).fit(with_gain=with_gain)
     entry = replace(
         walk.table.layers[layer.name],
-        gain=tuple(float(v) for v in gain),
+        gain=tuple(float(v) for v in gain) if with_gain else (),
         bias_shift=tuple(float(v) for v in shift),
     )
     walk.table = replace(walk.table, layers={**walk.table.layers, layer.name: entry})
+    rank = step.reference[0].ndim
+    gain, shift = (per_channel(v.astype(np.float32), rank, axis) for v in (gain, shift))
+    # With the codes as they were, this is what the corrected layer computes, but for the bias's own rounding.
+    step.result = walk.of_each_picture(lambda z: z * gain + shift, step.result)
+
+
+def _leaves_codes(layer: Layer, table: CalibrationTable) -> bool:
+    """Whether a gain goes into the scales of the weights alone and leaves their codes as they are."""
+    free_scales = table.settings["per_channel"] and table.settings["weight_scale"] != "power2"
+    shared = layer.op_type == "ConvTranspose" and (layer.node.attributes.get_int("group", 1) or 1) > 1
+    return bool(free_scales) and not shared
 
 
 def sum_of(parts: list[Moments]) -> Moments:
@@ -109,7 +128,7 @@ def sum_of(parts: list[Moments]) -> Moments:
     return total
 
 
-def does_no_harm(per_picture: list[Moments]) -> bool:
+def does_no_harm(per_picture: list[Moments], *, with_gain: bool = True) -> bool:
     """Whether a fit to one half of the pictures leaves the error on the other half about as it was."""
     if len(per_picture) < 2:
         return False
@@ -117,5 +136,5 @@ def does_no_harm(per_picture: list[Moments]) -> bool:
     before = after = 0.0
     for measured, judged in ((even, odd), (odd, even)):
         before += judged.error(1.0, 0.0)
-        after += judged.error(*measured.fit())
+        after += judged.error(*measured.fit(with_gain=with_gain))
     return after <= _HARM * before

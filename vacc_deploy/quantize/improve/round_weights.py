@@ -47,7 +47,10 @@ def round_step(walk: SideBySide, step: Step) -> None:
     entry = walk.table.layers[layer.name]
     nearest = table_weights(layer, walk.params(layer.inputs[0]), walk.table)
     rows = scaled_by_gain(weight, entry.gain, 0).reshape(weight.shape[0], -1).astype(np.float64)
-    moments = _second_moments(layer.node, walk.inputs_of(layer)[layer.inputs[0]])
+    inputs = walk.inputs_of(layer)[layer.inputs[0]]
+    share = max(1, _POSITIONS // len(inputs))
+    windows = walk.of_each_picture(lambda x: _windows(layer.node, x, share), inputs)
+    moments = _second_moments(walk, windows)
     if moments is None:
         return
     codes = round_rows(rows / nearest.scales[:, None].astype(np.float64), moments)
@@ -56,7 +59,7 @@ def round_step(walk: SideBySide, step: Step) -> None:
     walk.table = replace(walk.table, layers={**walk.table.layers, layer.name: entry})
 
 
-def rounding_bytes(model: ir.Model) -> int:
+def rounding_bytes(model: ir.Model, pictures: int) -> int:
     """Bytes that `round_step` needs for the largest convolution of `model` that it takes."""
     sizes = [
         weight[0].size
@@ -64,8 +67,8 @@ def rounding_bytes(model: ir.Model) -> int:
         if node.op_type == "Conv" and (weight := constant_of(node.inputs[1])) is not None
     ]
     inputs = max((size for size in sizes if size <= _MOST_INPUTS), default=0)
-    windows = 2 * 2 * 4 * _POSITIONS * inputs  # in pieces and as a whole; up to twice the positions asked for
-    return windows + 6 * 8 * inputs * inputs
+    windows = 2 * 4 * _POSITIONS * inputs  # up to twice the positions asked for
+    return windows + (4 * pictures + 6 * 8) * inputs * inputs
 
 
 def round_rows(rows: Array, moments: Array) -> Array:
@@ -103,15 +106,33 @@ def round_rows(rows: Array, moments: Array) -> Array:
     return codes
 
 
-def _second_moments(node: ir.Node, inputs: Batch) -> Array | None:
-    """(inputs, inputs) covariance of what one output position reads; none where too few positions tell."""
-    share = max(1, _POSITIONS // len(inputs))
-    windows = np.concatenate([_windows(node, x, share) for x in inputs])
-    if len(windows) < _PER_INPUT * windows.shape[1]:
+def _second_moments(walk: SideBySide, windows: Batch) -> Array | None:
+    """(inputs, inputs) covariance of what one output position reads; none where too few positions tell.
+
+    Args:
+        walk: Whose threads to use.
+        windows: (positions, inputs) of every picture; the mean is taken off.
+    """
+    positions = sum(len(part) for part in windows)
+    if positions < _PER_INPUT * windows[0].shape[1]:
         return None
-    windows -= windows.mean(axis=0, dtype=np.float64).astype(np.float32)
-    moments: Array = (windows.T @ windows).astype(np.float64) / len(windows)
-    return moments
+    sums: Array = np.sum(walk.of_each_picture(_column_sums, windows), axis=0)
+    mean = (sums / positions).astype(np.float32)
+
+    def products(part: Array) -> Array:
+        part -= mean
+        product: Array = part.T @ part
+        return product
+
+    total = np.zeros((windows[0].shape[1],) * 2)
+    for product in walk.of_each_picture(products, windows):
+        total += product
+    return total / positions
+
+
+def _column_sums(part: Array) -> Array:
+    sums: Array = part.sum(axis=0, dtype=np.float64)
+    return sums
 
 
 def _windows(node: ir.Node, x: Array, count: int) -> Array:
