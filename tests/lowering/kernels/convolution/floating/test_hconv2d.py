@@ -138,6 +138,7 @@ DEPTHWISE = {
 }
 WINOGRAD = {
     "64_to_64": Case(64, 64, 24, 24),
+    "fewest_tiles": Case(64, 32, 16, 15),
     "odd_size": Case(16, 32, 25, 27),
     "65_to_48": Case(65, 48, 22, 23),
     "33_to_17": Case(33, 17, 24, 22),

@@ -25,7 +25,7 @@ from vacc_deploy.lowering.target import Target
 
 Array: TypeAlias = npt.NDArray[Any]
 
-_LEAST_TILES = 32  # below, transforming the filters costs more than it saves
+_LEAST_TILES = 16  # below, transforming the filters costs more than it saves
 
 
 def applies(spec: Hconv2dSpec, target: Target) -> bool:

@@ -35,7 +35,7 @@ _FAR_FILTERS_BYTES = 12 << 20
 _FAR_TILES = 96
 _UNROLL = 4
 _RUN = 64  # most input channels whose filters are transformed together
-_PAD = CACHE_LINE // 4  # keeps the points of a tile out of one cache set
+_PAD = CACHE_LINE // 4  # keeps the points of a tile or a filter out of one cache set
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,8 @@ class Blocking:
 
     @property
     def filter_shape(self) -> tuple[int, ...]:
-        """Of the transformed filters: the points of every result, group, input channel, output channel."""
-        return (self.results * self.points, self.groups, self.depth, self.vectors * self.lanes)
+        """Of the transformed filters: the points of every result; group, input channel, output channel."""
+        return (self.results * self.points, self.groups * self.depth * self.vectors * self.lanes + _PAD)
 
     @property
     def filter_bytes(self) -> int:
@@ -127,7 +127,9 @@ def cut(
     fitting = _SCRATCH_BYTES // (4 * blocking.points * (inputs + blocking.channels))
     if blocking.filter_bytes > _FAR_FILTERS_BYTES:
         fitting = _FAR_TILES
-    return replace(blocking, per_group=tiles * max(1, min(fitting, count // 2) // tiles))
+    # As even as possible, and at least two for the threads: what the last one overlaps is computed twice.
+    together = max(2, -(-count // (tiles * max(1, fitting // tiles))))
+    return replace(blocking, per_group=tiles * max(1, -(-count // (tiles * together))))
 
 
 def pack_weights(blocking: Blocking, weights: Array, dtype: StorageType) -> Array:
@@ -164,7 +166,7 @@ def transform_filters(
                     for i in range(form.points):
                         for j, value in enumerate(form.filter_points([column[i] for column in half])):
                             point = result * blocking.points + i * form.points + j
-                            store(filters, (point, group, channel, v), value)
+                            store(filters, (point, (group * inputs + channel) * width + v), value)
     return filters
 
 
@@ -215,8 +217,8 @@ class FloatTiles:
                 write(acc, constant(0.0, "float32", lanes), lanes)
 
         def step(channel: Expr) -> None:
-            row = (result * blocking.points + point, group, channel)
-            taps = [let(load(filters, (*row, v * lanes), lanes)) for v in range(blocking.vectors)]
+            row, first = result * blocking.points + point, (group * blocking.depth + channel) * width
+            taps = [let(load(filters, (row, first + v * lanes), lanes)) for v in range(blocking.vectors)]
             for p, vectors in enumerate(sums):
                 activation = let(splat(self.moved[point, (tile + p) * blocking.inputs + channel], lanes))
                 for acc, tap in zip(vectors, taps, strict=True):

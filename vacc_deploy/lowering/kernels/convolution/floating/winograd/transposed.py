@@ -17,7 +17,7 @@ from vacc_deploy.lowering.kernels.isa.float_simd import float_simd_of
 from vacc_deploy.lowering.target import Target
 
 # (bytes, tiles): below so many tiles, transforming filters of this size costs more than it saves.
-_PAYS_FROM = ((24 << 20, 1024), (0, 128))
+_PAYS_FROM = ((24 << 20, 256), (0, 128))
 
 
 def winograd_of(spec: HconvTranspose2dSpec, target: Target) -> WinogradKernel | None:
