@@ -58,8 +58,8 @@ def test_macs_are_counted():
 def test_the_run_stream_names_kernels_nodes_and_reasons():
     layout, result = emitted(shared_layers, int8=True)
     rows = _run_stream(layout, result, {"conv0": "measured"})
-    # The last convolution hands out float16, on which its Relu works.
-    assert [row.engine for row in rows] == ["convert", "int8", "int8", "int8", "fp16", "convert"]
+    # The last convolution hands out float16, behind its Relu.
+    assert [row.engine for row in rows] == ["convert", "int8", "int8", "int8", "convert"]
     first = next(row for row in rows if "conv0" in row.nodes)
     assert first.why == "measured"
     assert first.kernel.startswith("vacc_conv2d_")

@@ -121,14 +121,14 @@ def compile_(
     )
     build = with_dataset(build, dataset)
     require_files(build, calibrates=build.dtype == "int8" and table is None)
-    for remark in (*build.warnings, *build.notes):
-        print_note(str(remark))
-    print_note(_echo(build.effective()))
 
     # Only now: TVM and the frontend take seconds to import.
     from vacc_deploy.compiler import CompileOptions, compile_model
     from vacc_deploy.precision import PrecisionLimits
 
+    for remark in (*build.warnings, *build.notes):
+        print_note(str(remark))
+    print_note(_echo(build.effective()))
     options = CompileOptions(
         target=target,
         output=output,
