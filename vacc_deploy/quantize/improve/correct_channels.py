@@ -6,8 +6,8 @@ shift per output channel, the least-squares fit of the float result by the quant
 weights' scales and the bias and cost nothing at run time. They are measured layer by layer with all
 earlier corrections in place, and kept only where they do no harm to pictures that they were not
 measured on: one layer's systematic error is small against its rounding noise, so the test is whether
-the noise grows, not whether it shrinks. Where scales are powers of two or shared by channels, a gain would
-change the codes, which were rounded together; there only the shift is corrected.
+the noise grows, not whether it shrinks. Where scales are powers of two or shared by channels, a gain
+changes the codes; if these were rounded together, only the shift is corrected.
 
 The shift alone is the empirical bias correction of Banner et al. 2018 and Nagel et al. 2019.
 """
@@ -97,7 +97,8 @@ def correct_step(walk: SideBySide, step: Step) -> None:
     axis = 1 if layer.op_type != "Gemm" else step.reference[0].ndim - 1
     step.result = walk.run_quantized(layer, walk.inputs_of(layer))
     per_picture = walk.of_each_picture(partial(moments, axis=axis), step.reference, step.result)
-    with_gain = _leaves_codes(layer, walk.table)
+    leaves_codes = _leaves_codes(walk.table)
+    with_gain = _knows_gain(layer) and (leaves_codes or not walk.table.layers[layer.name].rounding)
     if not does_no_harm(per_picture, with_gain=with_gain):
         return
     gain, shift = sum_of(per_picture).fit(with_gain=with_gain)
@@ -107,17 +108,23 @@ def correct_step(walk: SideBySide, step: Step) -> None:
         bias_shift=tuple(float(v) for v in shift),
     )
     walk.table = replace(walk.table, layers={**walk.table.layers, layer.name: entry})
+    if with_gain and not leaves_codes:
+        step.result.clear()  # the walk runs the layer again
+        return
     rank = step.reference[0].ndim
     gain, shift = (per_channel(v.astype(np.float32), rank, axis) for v in (gain, shift))
     # With the codes as they were, this is what the corrected layer computes, but for the bias's own rounding.
     step.result = walk.of_each_picture(lambda z: z * gain + shift, step.result)
 
 
-def _leaves_codes(layer: Layer, table: CalibrationTable) -> bool:
+def _leaves_codes(table: CalibrationTable) -> bool:
     """Whether a gain goes into the scales of the weights alone and leaves their codes as they are."""
-    free_scales = table.settings["per_channel"] and table.settings["weight_scale"] != "power2"
-    shared = layer.op_type == "ConvTranspose" and (layer.node.attributes.get_int("group", 1) or 1) > 1
-    return bool(free_scales) and not shared
+    return bool(table.settings["per_channel"]) and table.settings["weight_scale"] != "power2"
+
+
+def _knows_gain(layer: Layer) -> bool:
+    """Not a grouped ConvTranspose: all its groups share their scales."""
+    return layer.op_type != "ConvTranspose" or (layer.node.attributes.get_int("group", 1) or 1) == 1
 
 
 def sum_of(parts: list[Moments]) -> Moments:
