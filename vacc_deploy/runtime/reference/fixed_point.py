@@ -122,7 +122,7 @@ def round_trip(x: Array, scale: float | np.float32, zero_point: int, dtype: npt.
     info = np.iinfo(np.dtype(dtype))
     steps: Array = x / np.float32(scale)
     np.rint(steps, out=steps)
-    np.clip(steps, np.float32(info.min - zero_point), np.float32(info.max - zero_point), out=steps)
+    np.clip(steps, info.min - zero_point, info.max - zero_point, out=steps)
     return np.multiply(steps, np.float32(scale), out=steps)
 
 
