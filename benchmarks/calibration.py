@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from accuracy import NETWORKS, PAGE, ROOT, Bench
+from peak_memory import peak_mb
 
 from vacc_deploy.cpu import cpu_count
 
@@ -95,7 +95,7 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
     feeds = bench.feeds(bench.calibration())[:_PICTURES]
     model = load_model(bench.model(), None)
     settings = CalibrationSettings(threads=cpu_count())
-    held, wall, cpu = _peak_mb(), time.perf_counter(), time.process_time()
+    held, wall, cpu = peak_mb(), time.perf_counter(), time.process_time()
     if options.contender == "ours":
         calibrate(model, feeds, settings)
     else:
@@ -104,15 +104,11 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "wall_s": time.perf_counter() - wall,
         "cpu_s": time.process_time() - cpu,
-        "memory_mb": _peak_mb() - held,
+        "memory_mb": peak_mb() - held,
         "announced_mb": memory_needed(model, settings) / 1e6,
         "pictures": len(feeds),
         "size": f"{shape[2]}×{shape[3]}",
     }
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

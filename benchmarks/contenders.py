@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from peak_memory import peak_mb, reset_peak_mb
 
 Runtime = Literal["ours", "openvino", "onnxruntime"]
 _MODEL_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -77,12 +78,12 @@ class Contender:
 def _serve(pipe: Connection, runtime: Runtime, model: Path, threads: int, float32: bool, batch: int) -> None:
     os.environ["TVM_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
     prepare = _LOADERS[runtime]()
-    before = _reset_peak_mb()
+    before = reset_peak_mb()
     started = time.perf_counter()
     infer = prepare(model, threads, float32, batch)
     loaded = time.perf_counter()
     infer()
-    pipe.send(Loading((loaded - started) * 1e3, _peak_mb() - before))
+    pipe.send(Loading((loaded - started) * 1e3, peak_mb() - before))
     while repetitions := pipe.recv():
         infer()  # caches and threads wake up outside the measured span
         cpu, wall = time.process_time(), time.perf_counter()
@@ -148,16 +149,3 @@ _LOADERS: dict[Runtime, Callable[[], Loader]] = {
 
 def _picture(shape: Any, dtype: Any) -> Any:
     return np.random.default_rng(0).random(tuple(shape), np.float32).astype(dtype)
-
-
-def _reset_peak_mb() -> float:
-    """Forget the process's peak memory so far; returns what it holds now, MB."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return _peak_mb()
-
-
-def _peak_mb() -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return float("nan")

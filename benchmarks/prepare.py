@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from networks import Network
+from peak_memory import peak_mb
 
 Feed = dict[str, npt.NDArray[np.float32]]
 
@@ -117,7 +117,7 @@ def _lower(network: Network, dtype: str) -> None:
     cost = {
         "seconds": time.perf_counter() - started,
         "cpu_seconds": time.process_time() - cpu_started,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_mb(),
         "code_mb": library.stat().st_size / 2**20,
         "gmacs": sum(layer.macs for layer in lowered.run_stream) / 1e9,
     }
