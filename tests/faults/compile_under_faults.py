@@ -100,7 +100,7 @@ def run(kind: str, step: int) -> int:
             assert _attempt(10_000, kind, compile_old) == _FINISHED
             assert os.listdir("out") == ["model"], f"operation {moment}: leftovers stay"
         tried += 1
-    assert set(states) == {"old", "new"}
+    assert set(states) == {"old", "new"}, f"all attempts ended so: {states}"
     assert _attempt(10_000, kind, compile_new) == _FINISHED
     assert os.listdir("out") == ["model"]
     return tried

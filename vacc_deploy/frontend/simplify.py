@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx
 import onnx_ir as ir
+import onnxsim
 from onnx_ir.passes.common import (
     CommonSubexpressionEliminationPass,
     DeduplicateInitializersPass,
@@ -26,8 +27,6 @@ def simplify(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     Raises:
         ModelError: The model is not valid ONNX.
     """
-    import onnxsim  # pulls in PyTorch, which commands that only look at a model do without
-
     properties = {item.key: item.value for item in model.metadata_props}
     try:
         simplified, _ = onnxsim.simplify(model, check_n=0)
