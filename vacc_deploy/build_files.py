@@ -10,7 +10,7 @@ from vacc_deploy.bare_model import MODEL_SUFFIXES, bare_model
 from vacc_deploy.config import BuildConfig, load_build_config
 from vacc_deploy.data.sample_pictures import PLACEHOLDER
 from vacc_deploy.data.sampler import existing_path
-from vacc_deploy.errors import ConfigError, DataError, ErrorList, FileError, VdeployError
+from vacc_deploy.errors import ConfigError, DataError, FileError, VdeployError, raise_together
 
 _EXPORT_REMARK = "# Get the checkpoint with: "  # the template of build_configs writes it
 
@@ -81,23 +81,16 @@ def require_files(config: BuildConfig, *, calibrates: bool) -> None:
     problems: list[VdeployError] = []
     if not config.checkpoint.is_file():
         command = _export_commands().get(config.checkpoint.name)
-        problems.append(
-            FileError(
-                "there is no such model file",
-                where=f"{config.checkpoint}, frontend.checkpoint of {config.source}",
-                hint="make it with: " + command
-                if command
-                else "give --checkpoint MODEL.onnx, or correct the path",
-            )
-        )
+        hint = f"make it with: {command}" if command else "give --checkpoint MODEL.onnx, or correct the path"
+        where = f"{config.checkpoint}, frontend.checkpoint of {config.source}"
+        problems.append(FileError("there is no such model file", where=where, hint=hint))
     path = config.dataset.path if config.dataset is not None else None
     if calibrates and not str(path).startswith(PLACEHOLDER):
         try:
             existing_path(path)
         except DataError as error:
             problems.append(error)
-    if problems:
-        raise problems[0] if len(problems) == 1 else ErrorList(problems)
+    raise_together(problems)
 
 
 def _export_commands() -> dict[str, str]:

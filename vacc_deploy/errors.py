@@ -103,3 +103,13 @@ class ErrorList(VdeployError):  # noqa: N818 - it is a list of errors
         if len(self.errors) > self.shown:
             lines.append(f"… and {len(self.errors) - self.shown} more problems")
         return "\n".join(lines)
+
+
+def raise_together(errors: Sequence[VdeployError]) -> None:
+    """Raise what one pass has found, if anything.
+
+    Raises:
+        VdeployError: The only error, or an `ErrorList` of them in their order.
+    """
+    if errors:
+        raise errors[0] if len(errors) == 1 else ErrorList(errors)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from vacc_deploy.errors import ErrorList, VdeployError
+from vacc_deploy.errors import VdeployError, raise_together
 
 _T = TypeVar("_T")
 
@@ -29,10 +29,7 @@ def read_each(files: Sequence[Path], read: Callable[[Path], _T]) -> Iterator[_T]
             continue
         if not errors:
             yield value
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise ErrorList(errors)
+    raise_together(errors)
 
 
 def about_file(path: Path, error: VdeployError) -> VdeployError:

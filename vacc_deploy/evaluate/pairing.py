@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vacc_deploy.errors import DataError, ErrorList, VdeployError
+from vacc_deploy.errors import DataError, VdeployError, raise_together
 from vacc_deploy.safe_io import SUFFIXES
 
 _SHOWN = 5
@@ -171,8 +171,7 @@ def _require_partners(
         errors.append(
             DataError(f"no low-resolution picture in '{lr_dir}' for {_names(lonely_hr)}", hint=hint)
         )
-    if errors:
-        raise errors[0] if len(errors) == 1 else ErrorList(errors)
+    raise_together(errors)
 
 
 def _require_roles(partners: dict[Path, Path]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import onnx
 import onnx_ir as ir
 
-from vacc_deploy.errors import ErrorList, ModelError, VdeployError
+from vacc_deploy.errors import ModelError, VdeployError, raise_together
 
 Shape = Sequence[int]
 
@@ -64,8 +64,7 @@ def set_input_shapes(model: onnx.ModelProto, shapes: Mapping[str, Shape] | None,
         del value.type.tensor_type.shape.dim[:]
         for size in shape:
             value.type.tensor_type.shape.dim.add().dim_value = int(size)
-    if problems:
-        raise problems[0] if len(problems) == 1 else ErrorList(problems)
+    raise_together(problems)
     del model.graph.value_info[:]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from vacc_deploy.cpu import cpu_count
-from vacc_deploy.errors import ConfigError, ErrorList, VdeployError
+from vacc_deploy.errors import ConfigError, VdeployError, raise_together
 from vacc_deploy.runtime.latency import DEFAULT_PERCENTILES
 
 Shapes: TypeAlias = tuple[tuple[int, ...], ...]
@@ -78,8 +78,7 @@ class BenchSettings:
                     hint="write a datalist with `vdeploy npz`",
                 )
             )
-        if problems:
-            raise problems[0] if len(problems) == 1 else ErrorList(problems)
+        raise_together(problems)
 
     @property
     def mode(self) -> str:
