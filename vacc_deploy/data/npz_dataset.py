@@ -48,10 +48,10 @@ class NpzDataset:
         source = Path(path)
         shapes = input_names if isinstance(input_names, Mapping) else dict.fromkeys(input_names)
         self._shapes: dict[str, Sequence[int] | None] = dict(shapes)
-        if source.is_dir() or not source.exists():
+        if not source.is_file():
             self.files = sample_files(source, suffix or "npz", count)
         else:
-            self.files = [source] if source.suffix == ".npz" else read_datalist(source, count)
+            self.files = [source] if source.suffix.lower() == ".npz" else read_datalist(source, count)
 
     def __len__(self) -> int:
         return len(self.files)

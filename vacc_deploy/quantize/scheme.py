@@ -40,14 +40,9 @@ class QuantParams:
         return Range((info.min - self.zero_point) * scale, (info.max - self.zero_point) * scale)
 
 
-def is_unsigned(kept: Range) -> bool:
-    """Whether a range of the symmetric scheme has codes without a sign."""
-    return kept.low == 0 < kept.high
-
-
 def quant_params(kept: Range, scheme: Scheme) -> QuantParams:
     """Scale and zero point for a clipping range; an empty range gets scale 1."""
-    if scheme == "symmetric" and not is_unsigned(kept):
+    if scheme == "symmetric" and not kept.unsigned:
         threshold = max(-kept.low, kept.high)
         return QuantParams(_usable(threshold / 127), 0, "int8")
     low, high = min(kept.low, 0.0), max(kept.high, 0.0)

@@ -104,7 +104,7 @@ COMPUTED = {
 
 def build(case: Case, *, coded: bool) -> onnx.ModelProto:
     """x → operator → y, with Q and DQ around it or without."""
-    constants, nodes, operands = {}, [], []
+    constants, nodes = {}, []
     x = "x"
     if coded:
         constants |= {"xs": X_SCALE, "xz": np.uint8(X_ZERO)}

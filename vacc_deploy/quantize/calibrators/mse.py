@@ -44,7 +44,7 @@ class _FilledBins:
 
     def squared_error(self, kept: Range, scheme: Scheme, clipping_weight: float) -> float:
         """See the function of that name."""
-        levels = 254.0 if scheme == "symmetric" and kept.low < 0 else 255.0  # −127 … 127, or 0 … 255
+        levels = 254.0 if scheme == "symmetric" and not kept.unsigned else 255.0  # −127 … 127, or 0 … 255
         step = (kept.high - kept.low) / levels
         if step <= 0 or not self.total:
             return 0.0

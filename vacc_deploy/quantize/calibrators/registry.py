@@ -17,6 +17,11 @@ class Range(NamedTuple):
     low: float
     high: float
 
+    @property
+    def unsigned(self) -> bool:
+        """Whether codes need no sign: nothing lies below 0."""
+        return self.low == 0 < self.high
+
 
 class Calibrator(Protocol):
     """A rule that turns a histogram into a clipping range."""

@@ -19,7 +19,6 @@ import numpy.typing as npt
 from vacc_deploy.quantize.calibrators import Range
 from vacc_deploy.quantize.calibrators.proposals import proposals
 from vacc_deploy.quantize.observe.histogram import Histogram
-from vacc_deploy.quantize.scheme import is_unsigned
 from vacc_deploy.quantize.side_by_side import SideBySide, Step, activate
 from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
 
@@ -53,7 +52,7 @@ def choose_step(
         if root in settled or root not in histograms or name not in walk.plan.quantized:
             continue
         settled.add(root)
-        unsigned = is_unsigned(walk.table.tensors[root].kept)
+        unsigned = walk.table.tensors[root].kept.unsigned
         options = proposals(histograms[root], "asymmetric" if unsigned else walk.table.settings["scheme"])
         entries = [make_entry(histograms[root], kept, label, "") for label, kept in options]
         rivals = [entry for entry in entries[1:] if _may_win(entry.kept, entries[0].kept)]
