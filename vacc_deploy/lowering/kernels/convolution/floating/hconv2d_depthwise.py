@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -53,14 +54,19 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
         weights = argument("weights", (*spec.window.kernel, channels), simd.weight_dtype(spec.weight_dtype))
         epilogue = epilogue_arguments(spec.epilogue, simd, residual, channels)
         y = plane_argument("y", spec.target)
+        vectors = channels // lanes
+        together = math.gcd(vectors, spec.target.block // lanes)
         with (
             parallel_rows(spec.target.batch, spec.target.height) as (n, row),
-            T.serial(0, channels // lanes) as v,
+            T.serial(0, vectors // together) as block,
+            T.serial(0, -(-spec.target.width // pixels)) as b,
         ):
-            constants = epilogue.constants(v * lanes, lanes)
-            with T.serial(0, -(-spec.target.width // pixels)) as b:
-                column = let(T.min(b * pixels, spec.target.width - pixels))
-                _row_block(spec, x, weights, epilogue, y, constants, (n, v, row, column), pixels)
+            column = let(T.min(b * pixels, spec.target.width - pixels))
+            # All channels of a block at once: they share cache lines.
+            with T.serial(0, together) as inside:
+                vector = let(block * together + inside)
+                constants = epilogue.constants(vector * lanes, lanes)
+                _row_block(spec, x, weights, epilogue, y, constants, (n, vector, row, column), pixels)
         finish_plane(y, spec.epilogue, channels, lanes)
     return function.get()
 
