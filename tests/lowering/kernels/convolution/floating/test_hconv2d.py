@@ -145,11 +145,24 @@ WINOGRAD = {
     "batch_2": Case(16, 16, 16, 18, batch=2),
     "no_padding": Case(16, 16, 28, 26, pads=(0, 0, 0, 0)),
     "float32": Case(16, 16, 24, 24, dtype="float32"),
+    "stride_2": Case(33, 48, 65, 63, stride=(2, 2)),
+    "stride_2_no_padding": Case(16, 32, 65, 65, stride=(2, 2), pads=(0, 0, 0, 0)),
+    "stride_2_batch_2": Case(65, 17, 44, 46, stride=(2, 2), pads=(0, 1, 1, 0), batch=2),
 }
 
 
 # What depends on the width of vectors; the rest is tested on the fastest target only.
-ON_EVERY_TARGET = {"5_to_65", "65_to_128", "groups_odd", "64_to_3", "3", "65_dilated", "odd_size", "65_to_48"}
+ON_EVERY_TARGET = {
+    "5_to_65",
+    "65_to_128",
+    "groups_odd",
+    "64_to_3",
+    "3",
+    "65_dilated",
+    "odd_size",
+    "65_to_48",
+    "stride_2",
+}
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec, HconvTranspose2dSpec
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.tiles import (
     Blocking,
+    Contributes,
     FloatTiles,
     pack_weights,
     transform_filters,
@@ -25,7 +26,7 @@ from vacc_deploy.lowering.kernels.convolution.floating.winograd.tiles import (
 from vacc_deploy.lowering.kernels.isa.float_simd import FloatSimd
 from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function
 from vacc_deploy.lowering.kernels.isa.planes import plane_argument
-from vacc_deploy.lowering.kernels.isa.vector import Expr, constant, let, store
+from vacc_deploy.lowering.kernels.isa.vector import Expr, let
 
 Array: TypeAlias = npt.NDArray[Any]
 TapAt: TypeAlias = Callable[[tuple[int, int]], tuple[int, int] | None]
@@ -41,17 +42,16 @@ class WinogradKernel:
         simd: The instruction set.
         blocking: How the work is cut.
         before: Rows and columns by which windows start before their outputs.
-        results: The filters of all results.
-        contributes: ``contributes(result, point)`` says whether products there can differ from 0; None if all
-            can.
+        taps: The filters of every phase of every result.
+        contributes: Which products can differ from 0; None if all can.
     """
 
     spec: Hconv2dSpec | HconvTranspose2dSpec
     simd: FloatSimd
     blocking: Blocking
     before: tuple[int, int]
-    results: tuple[TapAt, ...] = (lambda place: place,)
-    contributes: Callable[[Expr, Expr], Expr] | None = None
+    taps: tuple[TapAt, ...] = (lambda place: place,)
+    contributes: Contributes | None = None
 
     def pack(self, weights: Array, bias: Array | None, slope: Array | float | None) -> dict[str, Array]:
         """The constants in argument order; weights (C_out, C_in, 3, 3)."""
@@ -70,37 +70,19 @@ class WinogradKernel:
             epilogue = epilogue_arguments(spec.epilogue, simd, residual, tiles.channels)
             y = plane_argument("y", spec.target)
 
-            def tap(tap_at: TapAt, i: int, j: int, channel: Expr, output: Expr) -> Expr:
+            def tap(tap_at: TapAt, i: int, j: int, channel: Expr, output: Expr) -> Expr | None:
                 found = tap_at((i, j))
                 if found is None:
-                    return constant(0.0, "float32", tiles.lanes)
+                    return None
                 return let(simd.load(weights, (*found, channel, output), tiles.lanes))
 
-            filters = transform_filters(tiles, [partial(tap, tap_at) for tap_at in self.results])
+            filters = transform_filters(tiles, [partial(tap, tap_at) for tap_at in self.taps])
             with T.parallel(0, -(-tiles.count // tiles.per_group)) as group:
                 stages = FloatTiles(tiles, let(T.min(group * tiles.per_group, tiles.count - tiles.per_group)))
                 stages.transform_inputs(simd, x, self.before)
                 with T.serial(0, tiles.results) as result:
                     with T.serial(0, tiles.points) as point:
-                        self._multiply(stages, filters, result, point)
+                        stages.multiply(filters, result, point, self.contributes)
                     stages.transform_outputs(epilogue, y, result)
             finish_plane(y, spec.epilogue, tiles.channels, tiles.lanes)
         return function.get()
-
-    def _multiply(self, stages: FloatTiles, filters: Any, result: Expr, point: Expr) -> None:
-        """The products of a result at a point for a group of tiles; zeros where none contribute."""
-        tiles = self.blocking
-
-        def products() -> None:
-            blocks = T.serial(0, tiles.per_group // tiles.tiles)
-            with T.serial(0, tiles.groups) as g, blocks as b:
-                stages.multiply(filters, (point, g, b * tiles.tiles), result)
-
-        if self.contributes is None:
-            products()
-            return
-        with T.If(self.contributes(result, point)):
-            with T.Then():
-                products()
-            with T.Else(), T.serial(0, tiles.per_group * tiles.channels // tiles.lanes) as i:
-                store(stages.products, (point, i * tiles.lanes), constant(0.0, "float32", tiles.lanes))

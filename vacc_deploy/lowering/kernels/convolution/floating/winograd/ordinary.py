@@ -7,40 +7,73 @@ values, multiplied point by point, summed over the input channels, and transform
 
 (Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015, with points 0, ±1, ±2, ∞.)
 All of it is float32; `tiles` has the stages.
+
+In steps of 2, even and odd rows and columns of the input are four pictures (*phases*), over which taps 0 and
+2 of the filter, or tap 1 alone, slide in steps of 1. Each is an F(4×4, 2×2), and their products add up before
+they are transformed back: 81 where the definition has 144, since what a single tap makes zero is left out.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy.typing as npt
+from tvm.tirx.script import builder as T
 
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.kernel import WinogradKernel
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.tiles import cut, tile_count
-from vacc_deploy.lowering.kernels.convolution.floating.winograd.transforms import OUTPUTS, THREE_TAPS
+from vacc_deploy.lowering.kernels.convolution.floating.winograd.transforms import (
+    OUTPUTS,
+    THREE_TAPS,
+    TWO_TAPS,
+)
 from vacc_deploy.lowering.kernels.isa.float_simd import float_simd_of
+from vacc_deploy.lowering.kernels.isa.vector import Expr
 from vacc_deploy.lowering.kernels.window import Window
 from vacc_deploy.lowering.target import Target
 
 Array: TypeAlias = npt.NDArray[Any]
 
-_LEAST_TILES = 16  # below, transforming the filters costs more than it saves
+# By stride: below so many tiles, transforming the filters costs more than it saves.
+_LEAST_TILES = {1: 16, 2: 64}
 
 
 def applies(spec: Hconv2dSpec, target: Target) -> bool:
     """Whether this method computes `spec`, and faster than the definition."""
-    outputs, lanes = spec.target, float_simd_of(target).lanes
-    if spec.groups != 1 or spec.window != Window((3, 3), padding=spec.window.padding):
+    outputs, lanes, stride = spec.target, float_simd_of(target).lanes, spec.window.stride[0]
+    window = Window((3, 3), (stride, stride), padding=spec.window.padding)
+    if spec.groups != 1 or spec.window != window or stride not in _LEAST_TILES:
         return False
     deep = min(spec.source.channels, outputs.channels) >= lanes
-    return deep and min(outputs.size) >= OUTPUTS and tile_count(outputs.batch, outputs.size) >= _LEAST_TILES
+    enough = tile_count(outputs.batch, outputs.size) >= _LEAST_TILES[stride]
+    return deep and min(outputs.size) >= OUTPUTS and enough
 
 
 def _kernel(spec: Hconv2dSpec, target: Target) -> WinogradKernel:
-    simd = float_simd_of(target)
-    blocking = cut(THREE_TAPS, simd, spec.source, spec.target, spec.target.size)
-    return WinogradKernel(spec, simd, blocking, spec.window.padding)
+    simd, stride = float_simd_of(target), spec.window.stride[0]
+    form = THREE_TAPS if stride == 1 else TWO_TAPS
+    blocking = cut(form, simd, spec.source, spec.target, spec.target.size, stride=stride)
+    kernel = WinogradKernel(spec, simd, blocking, spec.window.padding)
+    if stride == 1:
+        return kernel
+    phases = [(row, column) for row in range(stride) for column in range(stride)]
+    return replace(kernel, taps=tuple(partial(_tap, phase) for phase in phases), contributes=_contributes)
+
+
+def _tap(phase: tuple[int, int], place: tuple[int, int]) -> tuple[int, int] | None:
+    """The filter's tap at a place of the window over a phase of the input."""
+    row, column = (2 * place[axis] + phase[axis] for axis in range(2))
+    return (row, column) if max(row, column) < 3 else None
+
+
+def _contributes(result: Expr, phase: Expr, point: Expr) -> Expr:
+    """A single tap gives 0 at ∞, the last point."""
+    points = TWO_TAPS.points
+    row, column = T.floordiv(point, points), T.floormod(point, points)
+    return T.And(row + T.floordiv(phase, 2) < points, column + T.floormod(phase, 2) < points)
 
 
 def pack(

@@ -28,6 +28,8 @@ from vacc_deploy.lowering.plane import Plane, StorageType
 Array: TypeAlias = npt.NDArray[Any]
 Place: TypeAlias = tuple[Expr, Expr, Expr]
 """Picture, row and column, of tiles or of pixels."""
+Contributes: TypeAlias = Callable[[Expr, Expr, Expr], Expr]
+"""``contributes(result, phase, point)``: whether products can differ from 0."""
 
 _SCRATCH_BYTES = 256 << 10  # of transformed inputs and products: a quarter of a second-level cache
 # Transformed filters that no cache holds; many tiles must share a pass over them.
@@ -44,6 +46,8 @@ class Blocking:
 
     Attributes:
         form: The algorithm along an axis.
+        stride: Distance of the inputs of a phase, both ways; its square of phases make the input, and their
+            products add up.
         spread: Distance of the outputs of a result, both ways; its square of results make the output, and
             share the transformed inputs.
         depth: Input channels.
@@ -58,6 +62,7 @@ class Blocking:
     """
 
     form: Winograd
+    stride: int
     spread: int
     depth: int
     inputs: int
@@ -68,6 +73,11 @@ class Blocking:
     per_group: int
     size: tuple[int, int]
     count: int
+
+    @property
+    def phases(self) -> int:
+        """Parts of the input."""
+        return self.stride**2
 
     @property
     def results(self) -> int:
@@ -86,8 +96,9 @@ class Blocking:
 
     @property
     def filter_shape(self) -> tuple[int, ...]:
-        """Of the transformed filters: the points of every result; group, input channel, output channel."""
-        return (self.results * self.points, self.groups * self.depth * self.vectors * self.lanes + _PAD)
+        """Of the transformed filters: points of every result; group, phase, input channel, output channel."""
+        depth = self.phases * self.depth
+        return (self.results * self.points, self.groups * depth * self.vectors * self.lanes + _PAD)
 
     @property
     def filter_bytes(self) -> int:
@@ -114,7 +125,14 @@ def tile_count(batch: int, size: tuple[int, int]) -> int:
 
 
 def cut(
-    form: Winograd, simd: FloatSimd, x: Plane, y: Plane, size: tuple[int, int], *, spread: int = 1
+    form: Winograd,
+    simd: FloatSimd,
+    x: Plane,
+    y: Plane,
+    size: tuple[int, int],
+    *,
+    stride: int = 1,
+    spread: int = 1,
 ) -> Blocking:
     """The cut of a convolution of `x` into `y`, with `size` outputs of each result."""
     lanes = min(simd.lanes, y.block)
@@ -123,8 +141,9 @@ def cut(
     count = tile_count(y.batch, size)
     tiles = min((simd.registers - vectors - 2) // vectors, count)
     depth, inputs = x.channels, -(-x.channels // lanes) * lanes
-    blocking = Blocking(form, spread, depth, inputs, lanes, vectors, total // vectors, tiles, 1, size, count)
-    fitting = _SCRATCH_BYTES // (4 * blocking.points * (inputs + blocking.channels))
+    groups = total // vectors
+    blocking = Blocking(form, stride, spread, depth, inputs, lanes, vectors, groups, tiles, 1, size, count)
+    fitting = _SCRATCH_BYTES // (4 * blocking.points * (blocking.phases * inputs + blocking.channels))
     if blocking.filter_bytes > _FAR_FILTERS_BYTES:
         fitting = _FAR_TILES
     # As even as possible, and at least two for the threads: what the last one overlaps is computed twice.
@@ -141,33 +160,47 @@ def pack_weights(blocking: Blocking, weights: Array, dtype: StorageType) -> Arra
 
 
 def transform_filters(
-    blocking: Blocking, results: Sequence[Callable[[int, int, Expr, Expr], Expr]]
+    blocking: Blocking, taps: Sequence[Callable[[int, int, Expr, Expr], Expr | None]]
 ) -> Buffer:
     """G g Gᵀ of all filters, as `Blocking.filter_shape`: appends a parallel loop.
 
     Args:
         blocking: The cut.
-        results: Of every result, ``tap(i, j, input channel, first output channel)`` gives g.
+        taps: Of every phase of every result, ``tap(i, j, input channel, first output channel)`` gives g, None
+            where it is always zero. Points that see nothing else are not written.
     """
     form, lanes, width = blocking.form, blocking.lanes, blocking.vectors * blocking.lanes
     filters = T.alloc_buffer(blocking.filter_shape, "float32", layout=None, align=64)
-    inputs = blocking.depth
+    inputs, sides = blocking.depth, range(form.taps)
     run = max(size for size in range(1, _RUN + 1) if inputs % size == 0)
     with T.parallel(0, blocking.groups * (inputs // run)) as item:
         group, first = T.floordiv(item, inputs // run), T.floormod(item, inputs // run) * run
         # Neighbouring channels lie next to each other at every point.
         with T.serial(0, run) as c:
             channel = let(first + c)
-            for result, tap in enumerate(results):
+            for number, tap in enumerate(taps):
+                result, phase = divmod(number, blocking.phases)
+                place = let(((group * blocking.phases + phase) * inputs + channel) * width)
                 for v in range(0, width, lanes):
-                    sides = range(form.taps)
-                    taps = [[tap(i, j, channel, group * width + v) for j in sides] for i in sides]
-                    half = [form.filter_points([row[j] for row in taps]) for j in sides]
-                    for i in range(form.points):
-                        for j, value in enumerate(form.filter_points([column[i] for column in half])):
-                            point = result * blocking.points + i * form.points + j
-                            store(filters, (point, (group * inputs + channel) * width + v), value)
+                    g = [[tap(i, j, channel, group * width + v) for j in sides] for i in sides]
+                    for point, value in _transform_filter(form, g, lanes).items():
+                        store(filters, (result * blocking.points + point, place + v), value)
     return filters
+
+
+def _transform_filter(form: Winograd, g: list[list[Expr | None]], lanes: int) -> dict[int, Expr]:
+    """G g Gᵀ by point, without those at which missing taps leave nothing."""
+    zero = constant(0.0, "float32", lanes)
+    taps = [[zero if tap is None else tap for tap in row] for row in g]
+    half = [form.filter_points(column) for column in zip(*taps, strict=True)]
+    rows = form.seen([any(tap is not None for tap in row) for row in g])
+    columns = form.seen([any(tap is not None for tap in column) for column in zip(*g, strict=True)])
+    return {
+        i * form.points + j: value
+        for i in rows
+        for j, value in enumerate(form.filter_points([column[i] for column in half]))
+        if j in columns
+    }
 
 
 class FloatTiles:
@@ -181,59 +214,98 @@ class FloatTiles:
     def __init__(self, blocking: Blocking, first: Expr) -> None:
         self.cut, self.first = blocking, first
         count, form = blocking.per_group, blocking.form
-        self.moved = scratch((blocking.points, count * blocking.inputs + _PAD), "float32")
+        self.moved_row = blocking.phases * blocking.inputs
+        self.moved = scratch((blocking.points, count * self.moved_row + _PAD), "float32")
         self.products = scratch((blocking.points, count * blocking.channels + _PAD), "float32")
         self.half = scratch((form.points, form.points, blocking.lanes), "float32")
 
     def transform_inputs(self, simd: FloatSimd, x: PlaneBuffer, before: tuple[int, int]) -> None:
         """Bᵀ d B for all channels; windows start `before` rows and columns before the outputs."""
-        blocking, form = self.cut, self.cut.form
-        lanes, points, block_size = blocking.lanes, form.points, x.plane.block
+        blocking, stride = self.cut, self.cut.stride
+        lanes, vectors, block_size = blocking.lanes, blocking.inputs // blocking.lanes, x.plane.block
+        phases = T.serial(0, blocking.phases)
         with T.serial(0, blocking.per_group) as t:
             n, row, column = blocking.first_output(blocking.tile(self.first + t))
-            top, left = let(row - before[0]), let(column - before[1])
-            with T.serial(0, blocking.inputs // lanes) as vector:
+            top, left = let(row * stride - before[0]), let(column * stride - before[1])
+            with T.serial(0, vectors) as vector, phases as phase:
                 block, inside = T.floordiv(vector * lanes, block_size), T.floormod(vector * lanes, block_size)
+                first = let(T.floordiv(phase, stride)), let(T.floormod(phase, stride))
+
+                def place(axis: int, index: Expr) -> Expr:
+                    if stride == 1:
+                        return index
+                    # What would lie behind the window is multiplied by 0.
+                    return T.min(first[axis] + index * stride, (blocking.form.points - 1) * stride)
 
                 def pixel(i: int, j: int) -> Expr:
-                    return let(simd.load(x.buffer, x.index(n, block, top + i, left + j, inside), lanes))
+                    at = x.index(n, block, top + place(0, i), left + place(1, j), inside)
+                    return let(simd.load(x.buffer, at, lanes))
 
-                with T.serial(0, points) as j:
-                    for i, value in enumerate(form.input_points([pixel(i, j) for i in range(points)])):
-                        store(self.half, (i, j, 0), value)
-                with T.serial(0, points) as i:
-                    line = [let(load(self.half, (i, j, 0), lanes)) for j in range(points)]
-                    for j, value in enumerate(form.input_points(line)):
-                        store(self.moved, (i * points + j, t * blocking.inputs + vector * lanes), value)
+                self._transform_input(pixel, let(t * self.moved_row + (phase * vectors + vector) * lanes))
 
-    def multiply(self, filters: Buffer, place: tuple[Expr, Expr, Expr], result: Expr) -> None:
-        """Sums over the input channels for `Blocking.tiles` tiles; `place` is (point, group, first tile)."""
-        point, group, tile = place
+    def _transform_input(self, pixel: Callable[[int, int], Expr], place: Expr) -> None:
+        """Bᵀ d B of a vector of channels, to `place` of every point."""
+        lanes, form = self.cut.lanes, self.cut.form
+        points = range(form.points)
+        with T.serial(0, form.points) as j:
+            for i, value in enumerate(form.input_points([pixel(i, j) for i in points])):
+                store(self.half, (i, j, 0), value)
+        with T.serial(0, form.points) as i:
+            line = [let(load(self.half, (i, j, 0), lanes)) for j in points]
+            for j, value in enumerate(form.input_points(line)):
+                store(self.moved, (i * form.points + j, place), value)
+
+    def multiply(self, filters: Buffer, result: Expr, point: Expr, contributes: Contributes | None) -> None:
+        """The products of a result at a point: sums over the input channels of all phases that contribute."""
         blocking = self.cut
-        lanes, width = blocking.lanes, blocking.vectors * blocking.lanes
-        sums = [[register("float32", lanes) for _ in range(blocking.vectors)] for _ in range(blocking.tiles)]
-        for vectors in sums:
-            for acc in vectors:
+        lanes, vectors = blocking.lanes, range(blocking.vectors)
+        tiles = range(blocking.tiles)
+        blocks = T.serial(0, blocking.per_group // blocking.tiles)
+        with T.serial(0, blocking.groups) as group, blocks as block:
+            sums = [[register("float32", lanes) for _ in vectors] for _ in tiles]
+            for acc in (acc for row in sums for acc in row):
                 write(acc, constant(0.0, "float32", lanes), lanes)
+            first = [let((block * blocking.tiles + p) * self.moved_row) for p in tiles]
+            with T.serial(0, blocking.phases) as phase:
+                channels = [place + phase * blocking.inputs for place in first]
+                panel = let((group * blocking.phases + phase) * blocking.depth)
+                row = result * blocking.points + point
+                if contributes is None:
+                    self._add_products(sums, channels, filters, (row, panel), point)
+                else:
+                    with T.If(contributes(result, phase, point)), T.Then():
+                        self._add_products(sums, channels, filters, (row, panel), point)
+            for p, row_of_sums in enumerate(sums):
+                for v, acc in enumerate(row_of_sums):
+                    tile = block * blocking.tiles + p
+                    where = tile * blocking.channels + (group * blocking.vectors + v) * lanes
+                    store(self.products, (point, where), read(acc, lanes))
+
+    def _add_products(
+        self,
+        sums: list[list[Buffer]],
+        tiles: list[Expr],
+        filters: Buffer,
+        panel: tuple[Expr, Expr],
+        point: Expr,
+    ) -> None:
+        """Adds the products with a panel of filters; `tiles` are where each tile's inputs start."""
+        lanes, vectors = self.cut.lanes, range(self.cut.vectors)
 
         def step(channel: Expr) -> None:
-            row, first = result * blocking.points + point, (group * blocking.depth + channel) * width
-            taps = [let(load(filters, (row, first + v * lanes), lanes)) for v in range(blocking.vectors)]
-            for p, vectors in enumerate(sums):
-                activation = let(splat(self.moved[point, (tile + p) * blocking.inputs + channel], lanes))
-                for acc, tap in zip(vectors, taps, strict=True):
+            where = (panel[1] + channel) * self.cut.vectors * lanes
+            taps = [let(load(filters, (panel[0], where + v * lanes), lanes)) for v in vectors]
+            for first, row in zip(tiles, sums, strict=True):
+                activation = let(splat(self.moved[point, first + channel], lanes))
+                for acc, tap in zip(row, taps, strict=True):
                     write(acc, read(acc, lanes) + activation * tap, lanes)
 
-        steps, tail = divmod(blocking.depth, _UNROLL)
+        steps, tail = divmod(self.cut.depth, _UNROLL)
         with T.serial(0, steps) as i:
             for u in range(_UNROLL):
                 step(i * _UNROLL + u)
         for u in range(tail):
             step(steps * _UNROLL + u)
-        for p, vectors in enumerate(sums):
-            for v, acc in enumerate(vectors):
-                where = (point, (tile + p) * blocking.channels + group * width + v * lanes)
-                store(self.products, where, read(acc, lanes))
 
     def transform_outputs(self, epilogue: EpilogueBuffers, y: PlaneBuffer, result: Expr) -> None:
         """Aᵀ m A of the products, which are those of one result, and the epilogue.

@@ -38,6 +38,13 @@ class Winograd:
     input_points: Transform
     outputs_of: Transform
 
+    def seen(self, taps: Sequence[bool]) -> range:
+        """The points at which a filter with only these taps can differ from 0.
+
+        Of all taps, 0 sees the first alone, and ∞ the last.
+        """
+        return range(0 if taps[0] else 1, self.points - (0 if taps[-1] else 1))
+
 
 def _times(factor: float, value: Expr) -> Expr:
     return constant(factor, "float32", lanes_of(value)) * value
@@ -123,4 +130,3 @@ def _outputs_of_2(m: Sequence[Expr]) -> list[Expr]:
 
 THREE_TAPS = Winograd(3, 6, _filter_of_3, _input_of_3, _outputs_of_3)
 TWO_TAPS = Winograd(2, 5, _filter_of_2, _input_of_2, _outputs_of_2)
-"""A single tap gives 0 at the point 0 if it comes second, else at ∞."""

@@ -36,5 +36,5 @@ def winograd_of(spec: HconvTranspose2dSpec, target: Target) -> WinogradKernel | 
         blocking,
         results.window.padding,
         tuple(partial(results.tap, part) for part in results.parts),
-        partial(contributes, results.single, TWO_TAPS.points),
+        lambda result, phase, point: contributes(results.single, TWO_TAPS.points, result, point),
     )
