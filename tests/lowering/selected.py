@@ -14,11 +14,15 @@ from vacc_deploy.quantize.qdq import quantize
 from vacc_deploy.quantize.settings import CalibrationSettings, LayerChoice
 
 
-def conv(b: NetworkBuilder, x: str, outputs: int = 8, kernel: int = 3, **attributes) -> str:
-    """A convolution with a bias that keeps the size."""
+def conv(
+    b: NetworkBuilder, x: str, outputs: int = 8, kernel: int = 3, *, biased: bool = True, **attributes
+) -> str:
+    """A convolution that keeps the size."""
     channels = b.shapes[x][1] // attributes.get("group", 1)
     weight = b.random.normal(size=(outputs, channels, kernel, kernel)) / np.sqrt(channels * kernel**2)
-    operands = [x, b.constant(weight.astype(np.float32)), b.constant(np.zeros(outputs, np.float32))]
+    operands = [x, b.constant(weight.astype(np.float32))]
+    if biased:
+        operands.append(b.constant(np.zeros(outputs, np.float32)))
     attributes.setdefault("pads", [kernel // 2] * 4)
     return b.node("Conv", operands, kernel_shape=[kernel, kernel], **attributes)
 

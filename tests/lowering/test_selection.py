@@ -98,6 +98,16 @@ def normalised(b, x):
     return b.node("InstanceNormalization", [x, ones, ones])
 
 
+def styled(biased):
+    """A convolution times a factor per channel that the network makes, then a bias and an activation."""
+
+    def write(b, x):
+        y = b.node("Mul", [conv(b, x, biased=biased), b.node("GlobalAveragePool", [x])])
+        return b.node("LeakyRelu", [b.node("Add", [y, b.constant(np.ones((1, 8, 1, 1), np.float32))])])
+
+    return write
+
+
 FLOAT = {
     "norm-and-relu": (lambda b, x: relu(b, normalised(b, x)), ["float instance_norm"]),
     "norm-and-leaky": (
@@ -106,6 +116,11 @@ FLOAT = {
     ),
     "conv-and-relu": (lambda b, x: relu(b, conv(b, x)), ["float conv2d"]),
     "conv-add-relu": (lambda b, x: relu(b, b.node("Add", [conv(b, x), x])), ["float conv2d"]),
+    "conv-gain-bias-leaky": (styled(biased=False), ["float global_pool", "float conv2d"]),
+    "gain-behind-a-bias": (
+        styled(biased=True),
+        ["float conv2d", "float global_pool", "float mul", "float add", "float leakyrelu"],
+    ),
     "add-and-relu": (lambda b, x: relu(b, b.node("Add", [x, x])), ["float add"]),
     "softmax": (lambda b, x: b.node("Softmax", [x], axis=1), ["relax Softmax"]),
     "rank-three": (

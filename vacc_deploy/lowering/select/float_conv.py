@@ -17,7 +17,8 @@ from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec, 
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.window import Window
 from vacc_deploy.lowering.plane import Plane
-from vacc_deploy.lowering.select.activation import Activation, following_activation
+from vacc_deploy.lowering.select.activation import Activation
+from vacc_deploy.lowering.select.float_tail import following_tail
 from vacc_deploy.lowering.select.registry import selector
 from vacc_deploy.lowering.select.window import group_count, reach, read_window
 from vacc_deploy.lowering.target import Target
@@ -30,7 +31,7 @@ Array = npt.NDArray[Any]
 class FloatConvStep:
     """A convolution of float planes: float32 inside, one rounding to the storage type at the end.
 
-    ``y = activation(conv(x) + bias + residual)``
+    ``y = activation(gain·conv(x) + bias + residual)``
     """
 
     source: Operand
@@ -42,6 +43,7 @@ class FloatConvStep:
     weight: Array  # float32, ONNX's order
     bias: Array | None  # (O,) float32
     activation: Activation
+    gain: Operand | None = None
     residual: Operand | None = None
 
     @property
@@ -51,18 +53,18 @@ class FloatConvStep:
 
     @property
     def inputs(self) -> tuple[Operand, ...]:
-        """The picture, and the one that is added."""
-        return (self.source,) if self.residual is None else (self.source, self.residual)
+        """The picture, the gain, and the picture that is added."""
+        return (self.source, *(side for side in (self.gain, self.residual) if side is not None))
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """Dense, depthwise, grouped or transposed, as the operator says."""
         source, output = as_plane(inputs[0]), as_plane(output)
-        residual = None
-        if self.residual is not None:
-            assert isinstance(inputs[1], Plane)
-            residual = inputs[1]
+        planes = iter(inputs[1:])
+        gain, residual = (
+            None if side is None else as_plane(next(planes)) for side in (self.gain, self.residual)
+        )
         slope = self.activation.slope
-        epilogue = FloatEpilogue(self.activation.low, self.activation.high, slope is not None, residual)
+        epilogue = FloatEpilogue(self.activation.low, self.activation.high, slope is not None, gain, residual)
         geometry = (source, output, self.window, self.groups, epilogue)
         if self.transposed:
             transposed = HconvTranspose2dSpec(*geometry)
@@ -72,47 +74,29 @@ class FloatConvStep:
 
 @selector("Conv", "ConvTranspose")
 def select_float_conv(node: ir.Node, view: GraphView) -> FloatConvStep | None:
-    """``Conv → [Add] → [Relu | Clip | LeakyRelu | PRelu]`` with constant weights."""
+    """``Conv`` with constant weights, and its `FloatTail`."""
     picture, weight = node.inputs[0], view.folded(node.inputs[1])
     if picture is None or weight is None or not view.is_float_picture(picture) or weight.ndim != 4:
         return None
     bias = view.folded(node.inputs[2]) if len(node.inputs) > 2 else None
     if bias is None and len(node.inputs) > 2 and node.inputs[2] is not None:
         return None
-    covered = [node]
-    made = node.outputs[0]
-    addition = _following_addition(made, view)
-    residual = None
-    if addition is not None:
-        covered.append(addition[0])
-        made, residual = addition[0].outputs[0], addition[1]
-    result, activation, behind = following_activation(made, view, slopes=True)
-    source, output = view.float_plane(picture), view.float_plane(result)
+    bias = None if bias is None else bias.astype(np.float32).reshape(-1)
+    tail = following_tail(node.outputs[0], bias, view)
+    source, output = view.float_plane(picture), view.float_plane(tail.result)
     transposed = node.op_type == "ConvTranspose"
     size = source.value.shape[2:]
     window = read_window(node, (weight.shape[2], weight.shape[3]), (size[0], size[1]))
     return FloatConvStep(
         source=replace(source, reach=reach(window, source, output, transposed=transposed)),
         output=output,
-        nodes=view.take([*covered, *behind]),
+        nodes=view.take([node, *tail.nodes]),
         window=window,
         transposed=transposed,
         groups=group_count(node),
         weight=weight.astype(np.float32),
-        bias=None if bias is None else bias.astype(np.float32).reshape(-1),
-        activation=activation,
-        residual=residual,
+        bias=tail.bias,
+        activation=tail.activation,
+        gain=tail.gain,
+        residual=tail.residual,
     )
-
-
-def _following_addition(value: ir.Value, view: GraphView) -> tuple[ir.Node, Operand] | None:
-    """The Add of another picture of the same shape that alone reads `value`, and that picture."""
-    node = view.sole_consumer(value)
-    if node is None or node.op_type != "Add" or view.is_taken(node) or view.group(node) is not None:
-        return None
-    others = [operand for operand in node.inputs if operand is not value]
-    if len(others) != 1 or others[0] is None or not view.is_float_picture(others[0]):
-        return None
-    if view.shape(others[0]) != view.shape(value):
-        return None
-    return node, view.float_plane(others[0])

@@ -226,6 +226,21 @@ def test_slope_and_residual(case: Case, last: bool, target: str) -> None:
     assert_rounded_once(got, sums, bits=WINOGRAD_BITS)
 
 
+@pytest.mark.parametrize("case", EPILOGUE_CASES.values(), ids=EPILOGUE_CASES.keys())
+def test_gain_is_of_picture_and_channel(case: Case) -> None:
+    case = replace(case, batch=2)
+    numbers = random_numbers(case)
+    plane = Plane(2, case.outputs, 1, 1, "float16", Halo(0, 1, 1, 0))
+    gain = floats(plane, 4)
+    spec = case.spec(FloatEpilogue(slope=True, gain=plane))
+    got = build_and_run(spec, numbers, NATIVE, to_plane(gain, plane), slope=0.25)
+    bias = numbers.bias.reshape(1, -1, 1, 1)
+    values, magnitude = exact(case, replace(numbers, bias=np.zeros_like(numbers.bias)))
+    values = gain.astype(np.float64) * values + bias
+    sums = np.where(values > 0, values, 0.25 * values), np.abs(gain) * magnitude + np.abs(bias)
+    assert_rounded_once(got, sums, bits=WINOGRAD_BITS)
+
+
 def test_one_slope_for_all_channels() -> None:
     case = Case(8, 5)
     numbers = random_numbers(case)

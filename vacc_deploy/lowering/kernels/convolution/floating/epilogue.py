@@ -30,7 +30,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class FloatEpilogue:
-    """``y = activation(acc·scale + bias + residual)``, or the residual after the activation.
+    """``y = activation(acc·scale·gain + bias + residual)``, or the residual after the activation.
 
     The activation is ``clip(v if v > 0 else slope·v, low, high)``; relu is ``low=0``.
 
@@ -38,6 +38,7 @@ class FloatEpilogue:
         low: Lower bound of the output.
         high: Upper bound of the output.
         slope: Whether negative values are multiplied by a slope, one per channel (leaky relu, prelu).
+        gain: Plane (N, C, 1, 1) of factors that are known only at run time (style demodulation).
         residual: Plane of the tensor that is added, shaped like the output.
         residual_last: Whether the residual is added after the activation instead of before.
     """
@@ -45,6 +46,7 @@ class FloatEpilogue:
     low: float = -math.inf
     high: float = math.inf
     slope: bool = False
+    gain: Plane | None = None
     residual: Plane | None = None
     residual_last: bool = False
 
@@ -93,12 +95,21 @@ class EpilogueBuffers:
     scale: Buffer
     bias: Buffer
     slope: Buffer | None
+    gain: PlaneBuffer | None
     residual: PlaneBuffer | None
 
-    def constants(self, channel: Expr, lanes: int) -> tuple[Expr, ...]:
-        """Scale, bias and perhaps slope of `lanes` output channels from `channel` on, to be loaded once."""
-        buffers = (self.scale, self.bias, *([] if self.slope is None else [self.slope]))
-        return tuple(let(self.simd.load(buffer, (channel,), lanes)) for buffer in buffers)
+    def constants(self, n: Expr, channel: Expr, lanes: int) -> tuple[Expr, ...]:
+        """Scale, bias and perhaps slope of `lanes` output channels from `channel` on, to be loaded once.
+
+        The gain of picture `n` is part of the scale.
+        """
+        scale = self.simd.load(self.scale, (channel,), lanes)
+        if self.gain is not None:
+            block = self.gain.plane.block
+            place = self.gain.index(n, T.floordiv(channel, block), 0, 0, T.floormod(channel, block))
+            scale = scale * self.simd.load(self.gain.buffer, place, lanes)
+        others = (self.bias, *([] if self.slope is None else [self.slope]))
+        return (let(scale), *(let(self.simd.load(buffer, (channel,), lanes)) for buffer in others))
 
     def apply(self, acc: Expr, constants: Sequence[Expr], place: Sequence[Expr]) -> Expr:
         """The output values of sums `acc` at `place` (picture, block, y, x, channel in block)."""
@@ -122,19 +133,29 @@ class EpilogueBuffers:
         return value
 
 
-def residual_argument(epilogue: FloatEpilogue) -> PlaneBuffer | None:
-    """Declares the residual plane, an input, where the epilogue has one."""
-    return None if epilogue.residual is None else plane_argument("residual", epilogue.residual)
+@dataclass(frozen=True, slots=True)
+class EpilogueInputs:
+    """The planes that an epilogue reads."""
+
+    gain: PlaneBuffer | None
+    residual: PlaneBuffer | None
+
+
+def epilogue_inputs(epilogue: FloatEpilogue) -> EpilogueInputs:
+    """Declares ``gain`` and ``residual`` where the epilogue has them; they follow the source."""
+    gain = None if epilogue.gain is None else plane_argument("gain", epilogue.gain)
+    residual = None if epilogue.residual is None else plane_argument("residual", epilogue.residual)
+    return EpilogueInputs(gain, residual)
 
 
 def epilogue_arguments(
-    epilogue: FloatEpilogue, simd: FloatSimd, residual: PlaneBuffer | None, channels: int
+    epilogue: FloatEpilogue, simd: FloatSimd, inputs: EpilogueInputs, channels: int
 ) -> EpilogueBuffers:
     """Declares ``scale``, ``bias`` and perhaps ``slope``, (channels,) float32; they follow the weights."""
     scale = argument("scale", (channels,), "float32")
     bias = argument("bias", (channels,), "float32")
     slope = argument("slope", (channels,), "float32") if epilogue.slope else None
-    return EpilogueBuffers(epilogue, simd, scale, bias, slope, residual)
+    return EpilogueBuffers(epilogue, simd, scale, bias, slope, inputs.gain, inputs.residual)
 
 
 class FloatFinish:
@@ -149,7 +170,7 @@ class FloatFinish:
     def __call__(self, n: Expr, vector: Expr, pixels: list[tuple[Expr, Expr, Expr]]) -> None:
         """Applies the epilogue to one vector of output channels at several pixels (row, column, sum)."""
         per_block = self.y.plane.block // self.lanes
-        constants = self.epilogue.constants(vector * self.lanes, self.lanes)
+        constants = self.epilogue.constants(n, vector * self.lanes, self.lanes)
         for row, column, acc in pixels:
             place = (n, vector // per_block, row, column, vector % per_block * self.lanes)
             value = self.epilogue.apply(acc, constants, place)

@@ -12,8 +12,8 @@ from tvm.tirx.script import builder as T
 from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
     EpilogueBuffers,
     epilogue_arguments,
+    epilogue_inputs,
     finish_plane,
-    residual_argument,
 )
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
 from vacc_deploy.lowering.kernels.isa.float_simd import FloatSimd, float_simd_of
@@ -50,9 +50,9 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
     pixels = min(simd.registers // 4, spec.target.width)
     with kernel_function("hconv2d") as function:
         x = plane_argument("x", spec.source)
-        residual = residual_argument(spec.epilogue)
+        inputs = epilogue_inputs(spec.epilogue)
         weights = argument("weights", (*spec.window.kernel, channels), simd.weight_dtype(spec.weight_dtype))
-        epilogue = epilogue_arguments(spec.epilogue, simd, residual, channels)
+        epilogue = epilogue_arguments(spec.epilogue, simd, inputs, channels)
         y = plane_argument("y", spec.target)
         vectors = channels // lanes
         together = math.gcd(vectors, spec.target.block // lanes)
@@ -65,7 +65,7 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
             # All channels of a block at once: they share cache lines.
             with T.serial(0, together) as inside:
                 vector = let(block * together + inside)
-                constants = epilogue.constants(vector * lanes, lanes)
+                constants = epilogue.constants(n, vector * lanes, lanes)
                 _row_block(spec, x, weights, epilogue, y, constants, (n, vector, row, column), pixels)
         finish_plane(y, spec.epilogue, channels, lanes)
     return function.get()

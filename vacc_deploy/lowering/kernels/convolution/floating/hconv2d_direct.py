@@ -16,8 +16,8 @@ from vacc_deploy.lowering.kernels.convolution.direct import (
 from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
     FloatFinish,
     epilogue_arguments,
+    epilogue_inputs,
     finish_plane,
-    residual_argument,
 )
 from vacc_deploy.lowering.kernels.convolution.floating.products import FloatProducts
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
@@ -53,9 +53,9 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
     direct = convolution(spec, target)
     with kernel_function("hconv2d") as function:
         x = plane_argument("x", spec.source)
-        residual = residual_argument(spec.epilogue)
+        inputs = epilogue_inputs(spec.epilogue)
         weights = direct.weights_argument("weights")
-        epilogue = epilogue_arguments(spec.epilogue, float_simd_of(target), residual, direct.channels)
+        epilogue = epilogue_arguments(spec.epilogue, float_simd_of(target), inputs, direct.channels)
         y = plane_argument("y", spec.target)
         finish = FloatFinish(epilogue, y, direct.cut.lanes, direct.section)
         direct.emit(x, weights, zero_sums(direct.products), finish)

@@ -15,8 +15,8 @@ from tvm.tirx.script import builder as T
 from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
     EpilogueBuffers,
     epilogue_arguments,
+    epilogue_inputs,
     finish_plane,
-    residual_argument,
 )
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
 from vacc_deploy.lowering.kernels.isa.float_simd import FloatSimd, float_simd_of
@@ -69,14 +69,14 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
     pixels = min(max(1, (simd.registers * 5 // 8 - 2) // outputs), 12, spec.target.width)
     with kernel_function("hconv2d") as function:
         x = plane_argument("x", spec.source)
-        residual = residual_argument(spec.epilogue)
+        inputs = epilogue_inputs(spec.epilogue)
         height, width = spec.window.kernel
         shape = (height, -(-spec.source.channels // lanes), width, outputs, lanes)
         weights = argument("weights", shape, simd.weight_dtype(spec.weight_dtype))
-        epilogue = epilogue_arguments(spec.epilogue, simd, residual, _BLOCK)
+        epilogue = epilogue_arguments(spec.epilogue, simd, inputs, _BLOCK)
         y = plane_argument("y", spec.target)
         with parallel_rows(spec.target.batch, spec.target.height) as (n, row):
-            constants = epilogue.constants(0, _BLOCK)
+            constants = epilogue.constants(n, 0, _BLOCK)
             with T.serial(0, -(-spec.target.width // pixels)) as b:
                 column = let(T.min(b * pixels, spec.target.width - pixels))
                 sums = _sum(spec, simd, x, weights, (n, row, column), pixels)

@@ -20,8 +20,8 @@ from vacc_deploy.lowering.kernels.convolution.direct import (
 from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
     FloatFinish,
     epilogue_arguments,
+    epilogue_inputs,
     finish_plane,
-    residual_argument,
 )
 from vacc_deploy.lowering.kernels.convolution.floating.products import FloatProducts
 from vacc_deploy.lowering.kernels.convolution.floating.spec import HconvTranspose2dSpec
@@ -45,7 +45,7 @@ def _parts(spec: HconvTranspose2dSpec, target: Target) -> list[tuple[TransposePa
 
 @functools.cache
 def emit(spec: HconvTranspose2dSpec, target: Target) -> Any:
-    """The ``PrimFunc`` ``hconv_transpose2d(x, [residual], weights…, scale, bias, [slope], y)``."""
+    """The ``PrimFunc`` ``hconv_transpose2d(x, [gain], [residual], weights…, scale, bias, [slope], y)``."""
     winograd = winograd_of(spec, target)
     if winograd is not None:
         return winograd.emit("hconv_transpose2d")
@@ -53,9 +53,9 @@ def emit(spec: HconvTranspose2dSpec, target: Target) -> Any:
     channels = max(direct.channels for _, direct in parts)
     with kernel_function("hconv_transpose2d") as function:
         x = plane_argument("x", spec.source)
-        residual = residual_argument(spec.epilogue)
+        inputs = epilogue_inputs(spec.epilogue)
         weights = [direct.weights_argument(f"weights_{i}") for i, (_, direct) in enumerate(parts)]
-        epilogue = epilogue_arguments(spec.epilogue, float_simd_of(target), residual, channels)
+        epilogue = epilogue_arguments(spec.epilogue, float_simd_of(target), inputs, channels)
         y = plane_argument("y", spec.target)
         for (part, direct), filters in zip(parts, weights, strict=True):
             finish = FloatFinish(epilogue, y, direct.products.registers.lanes, part.section)

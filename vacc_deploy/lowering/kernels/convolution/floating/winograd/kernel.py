@@ -12,8 +12,8 @@ from tvm.tirx.script import builder as T
 
 from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
     epilogue_arguments,
+    epilogue_inputs,
     finish_plane,
-    residual_argument,
 )
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec, HconvTranspose2dSpec
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.tiles import (
@@ -60,14 +60,14 @@ class WinogradKernel:
         return {"weights": pack_weights(self.blocking, scaled, dtype), **params}
 
     def emit(self, name: str) -> Any:
-        """The ``PrimFunc`` ``name(x, [residual], weights, scale, bias, [slope], y)``."""
+        """The ``PrimFunc`` ``name(x, [gain], [residual], weights, scale, bias, [slope], y)``."""
         spec, simd, tiles = self.spec, self.simd, self.blocking
         with kernel_function(name) as function:
             x = plane_argument("x", spec.source)
-            residual = residual_argument(spec.epilogue)
+            inputs = epilogue_inputs(spec.epilogue)
             shape = (3, 3, spec.source.channels, tiles.channels)
             weights = argument("weights", shape, simd.weight_dtype(spec.weight_dtype))
-            epilogue = epilogue_arguments(spec.epilogue, simd, residual, tiles.channels)
+            epilogue = epilogue_arguments(spec.epilogue, simd, inputs, tiles.channels)
             y = plane_argument("y", spec.target)
 
             def tap(tap_at: TapAt, i: int, j: int, channel: Expr, output: Expr) -> Expr | None:

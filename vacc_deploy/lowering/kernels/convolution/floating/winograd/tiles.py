@@ -320,7 +320,7 @@ class FloatTiles:
             n, top, left = blocking.first_output(tile)
             with T.serial(0, blocking.channels // lanes) as vector:
                 channel = let(vector * lanes)
-                constants = epilogue.constants(channel, lanes)
+                constants = epilogue.constants(n, channel, lanes)
                 block, inside = T.floordiv(channel, plane.block), T.floormod(channel, plane.block)
 
                 def product(i: int, j: int) -> Expr:
