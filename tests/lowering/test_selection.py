@@ -98,6 +98,16 @@ def normalised(b, x):
     return b.node("InstanceNormalization", [x, ones, ones])
 
 
+def modulated(b, x):
+    factors = b.node("GlobalAveragePool", [x])
+    return conv(b, b.node("Mul", [factors, x]))
+
+
+def read_twice(b, x):
+    y = b.node("Mul", [x, b.node("GlobalAveragePool", [x])])
+    return b.node("Add", [conv(b, y), y])
+
+
 def styled(biased):
     """A convolution times a factor per channel that the network makes, then a bias and an activation."""
 
@@ -117,6 +127,8 @@ FLOAT = {
     "conv-and-relu": (lambda b, x: relu(b, conv(b, x)), ["float conv2d"]),
     "conv-add-relu": (lambda b, x: relu(b, b.node("Add", [conv(b, x), x])), ["float conv2d"]),
     "conv-gain-bias-leaky": (styled(biased=False), ["float global_pool", "float conv2d"]),
+    "modulated-conv": (modulated, ["float global_pool", "float conv2d"]),
+    "modulation-read-twice": (read_twice, ["float global_pool", "float mul", "float conv2d"]),
     "gain-behind-a-bias": (
         styled(biased=True),
         ["float conv2d", "float global_pool", "float mul", "float add", "float leakyrelu"],

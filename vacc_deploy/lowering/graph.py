@@ -104,7 +104,7 @@ class Step(Protocol):
 
     @property
     def nodes(self) -> Sequence[str]:
-        """Names of the ONNX nodes that this step computes, first to last."""
+        """Names of the ONNX nodes that this step computes, the one that it is known by first."""
 
     @property
     def inputs(self) -> Sequence[Operand]:

@@ -31,7 +31,7 @@ Array = npt.NDArray[Any]
 class FloatConvStep:
     """A convolution of float planes: float32 inside, one rounding to the storage type at the end.
 
-    ``y = activation(gain·conv(x) + bias + residual)``
+    ``y = activation(gain·conv(x·modulation) + bias + residual)``
     """
 
     source: Operand
@@ -43,6 +43,7 @@ class FloatConvStep:
     weight: Array  # float32, ONNX's order
     bias: Array | None  # (O,) float32
     activation: Activation
+    modulation: Operand | None = None
     gain: Operand | None = None
     residual: Operand | None = None
 
@@ -53,30 +54,58 @@ class FloatConvStep:
 
     @property
     def inputs(self) -> tuple[Operand, ...]:
-        """The picture, the gain, and the picture that is added."""
-        return (self.source, *(side for side in (self.gain, self.residual) if side is not None))
+        """The picture, its factors, those of the sums, and the picture that is added."""
+        others = (self.modulation, self.gain, self.residual)
+        return (self.source, *(operand for operand in others if operand is not None))
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """Dense, depthwise, grouped or transposed, as the operator says."""
         source, output = as_plane(inputs[0]), as_plane(output)
         planes = iter(inputs[1:])
-        gain, residual = (
-            None if side is None else as_plane(next(planes)) for side in (self.gain, self.residual)
+        modulation, gain, residual = (
+            None if operand is None else as_plane(next(planes))
+            for operand in (self.modulation, self.gain, self.residual)
         )
         slope = self.activation.slope
         epilogue = FloatEpilogue(self.activation.low, self.activation.high, slope is not None, gain, residual)
         geometry = (source, output, self.window, self.groups, epilogue)
         if self.transposed:
-            transposed = HconvTranspose2dSpec(*geometry)
+            transposed = HconvTranspose2dSpec(*geometry, modulation=modulation)
             return hconv_transpose2d.build(transposed, target, self.weight, self.bias, slope)
-        return hconv2d.build(Hconv2dSpec(*geometry), target, self.weight, self.bias, slope)
+        return hconv2d.build(
+            Hconv2dSpec(*geometry, modulation=modulation), target, self.weight, self.bias, slope
+        )
 
 
 @selector("Conv", "ConvTranspose")
 def select_float_conv(node: ir.Node, view: GraphView) -> FloatConvStep | None:
     """``Conv`` with constant weights, and its `FloatTail`."""
-    picture, weight = node.inputs[0], view.folded(node.inputs[1])
-    if picture is None or weight is None or not view.is_float_picture(picture) or weight.ndim != 4:
+    picture = node.inputs[0]
+    return None if picture is None else _convolution(node, picture, view)
+
+
+@selector("Mul", ahead=True)
+def select_modulated_conv(node: ir.Node, view: GraphView) -> FloatConvStep | None:
+    """``Mul → Conv``: a picture times a factor per channel, which nothing else reads."""
+    conv = view.sole_consumer(node.outputs[0])
+    if conv is None or conv.op_type not in ("Conv", "ConvTranspose") or conv.inputs[0] is not node.outputs[0]:
+        return None
+    if view.group(node) is not None or view.group(conv) is not None or view.is_taken(conv):
+        return None
+    shape = view.shape(node.outputs[0])
+    sides = [side for side in node.inputs if side is not None and view.is_float_picture(side)]
+    for picture, factors in zip(sides, reversed(sides), strict=True):
+        if len(sides) == 2 and (view.shape(picture), view.shape(factors)) == (shape, (*shape[:2], 1, 1)):
+            return _convolution(conv, picture, view, (node, factors))
+    return None
+
+
+def _convolution(
+    node: ir.Node, picture: ir.Value, view: GraphView, modulated: tuple[ir.Node, ir.Value] | None = None
+) -> FloatConvStep | None:
+    """The convolution `node` of `picture`, on whose way a Mul node may multiply it by factors."""
+    weight = view.folded(node.inputs[1])
+    if weight is None or not view.is_float_picture(picture) or weight.ndim != 4:
         return None
     bias = view.folded(node.inputs[2]) if len(node.inputs) > 2 else None
     if bias is None and len(node.inputs) > 2 and node.inputs[2] is not None:
@@ -90,13 +119,14 @@ def select_float_conv(node: ir.Node, view: GraphView) -> FloatConvStep | None:
     return FloatConvStep(
         source=replace(source, reach=reach(window, source, output, transposed=transposed)),
         output=output,
-        nodes=view.take([node, *tail.nodes]),
+        nodes=view.take([node, *(modulated or ())[:1], *tail.nodes]),
         window=window,
         transposed=transposed,
         groups=group_count(node),
         weight=weight.astype(np.float32),
         bias=tail.bias,
         activation=tail.activation,
+        modulation=None if modulated is None else view.float_plane(modulated[1]),
         gain=tail.gain,
         residual=tail.residual,
     )

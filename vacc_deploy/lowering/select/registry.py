@@ -16,12 +16,18 @@ step covers as taken, or returns None to leave the node to Relax."""
 SELECTORS: dict[str, list[Selector]] = {}
 
 
-def selector(*operators: str) -> Callable[[Selector], Selector]:
-    """Register a selector for ONNX operators; those registered first are asked first."""
+def selector(*operators: str, ahead: bool = False) -> Callable[[Selector], Selector]:
+    """Register a selector for ONNX operators; those registered first are asked first.
+
+    Args:
+        operators: Of the nodes that it looks at.
+        ahead: Whether it is asked before those that were registered earlier.
+    """
 
     def register(function: Selector) -> Selector:
         for operator in operators:
-            SELECTORS.setdefault(operator, []).append(function)
+            asked = SELECTORS.setdefault(operator, [])
+            asked.insert(0 if ahead else len(asked), function)
         return function
 
     return register

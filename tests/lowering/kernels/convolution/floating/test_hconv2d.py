@@ -227,6 +227,18 @@ def test_slope_and_residual(case: Case, last: bool, target: str) -> None:
 
 
 @pytest.mark.parametrize("case", EPILOGUE_CASES.values(), ids=EPILOGUE_CASES.keys())
+def test_modulation_is_of_picture_and_channel(case: Case) -> None:
+    case = replace(case, batch=2)
+    numbers = random_numbers(case)
+    plane = Plane(2, case.inputs, 1, 1, "float16", Halo(1, 0, 0, 1))
+    factors = floats(plane, 4)
+    spec = replace(case.spec(), modulation=plane)
+    got = build_and_run(spec, numbers, NATIVE, to_plane(factors, plane))
+    scaled = replace(numbers, x=numbers.x.astype(np.float64) * factors)
+    assert_rounded_once(got, exact(case, scaled), bits=WINOGRAD_BITS)
+
+
+@pytest.mark.parametrize("case", EPILOGUE_CASES.values(), ids=EPILOGUE_CASES.keys())
 def test_gain_is_of_picture_and_channel(case: Case) -> None:
     case = replace(case, batch=2)
     numbers = random_numbers(case)

@@ -1,6 +1,6 @@
 """Ordinary convolution of float16 planes: float32 sums, one rounding per output.
 
-    y = activation(gain·Σ x·w + bias + residual)
+    y = activation(gain·Σ x·modulation·w + bias + residual)
 
 `winograd.ordinary` computes large 3×3 layers with a quarter of the multiplications (9 of 16 in steps of 2),
 `hconv2d_dot` layers with few outputs, `hconv2d_depthwise` those with one input channel per output channel,
@@ -39,7 +39,7 @@ def method(spec: Hconv2dSpec, target: Target) -> ModuleType:
 
 @functools.cache
 def emit(spec: Hconv2dSpec, target: Target) -> Any:
-    """The ``PrimFunc`` ``hconv2d(x, [gain], [residual], weights, scale, bias, [slope], y)``; see `pack`."""
+    """The ``PrimFunc`` ``hconv2d(x, [modulation, gain, residual], weights, scale, bias, [slope], y)``."""
     return method(spec, target).emit(spec, target)
 
 

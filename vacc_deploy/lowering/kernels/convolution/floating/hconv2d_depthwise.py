@@ -15,6 +15,7 @@ from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
     epilogue_inputs,
     finish_plane,
 )
+from vacc_deploy.lowering.kernels.convolution.floating.source import FloatSource, source_arguments
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
 from vacc_deploy.lowering.kernels.isa.float_simd import FloatSimd, float_simd_of
 from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function, read, register, write
@@ -49,7 +50,7 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
     lanes, channels = min(simd.lanes, spec.target.block), _padded_channels(spec, simd)
     pixels = min(simd.registers // 4, spec.target.width)
     with kernel_function("hconv2d") as function:
-        x = plane_argument("x", spec.source)
+        x = source_arguments(spec, simd)
         inputs = epilogue_inputs(spec.epilogue)
         weights = argument("weights", (*spec.window.kernel, channels), simd.weight_dtype(spec.weight_dtype))
         epilogue = epilogue_arguments(spec.epilogue, simd, inputs, channels)
@@ -73,7 +74,7 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
 
 def _row_block(
     spec: Hconv2dSpec,
-    x: PlaneBuffer,
+    x: FloatSource,
     weights: Buffer,
     epilogue: EpilogueBuffers,
     y: PlaneBuffer,
@@ -90,7 +91,7 @@ def _row_block(
     sums = [register("float32", lanes) for _ in range(pixels)]
     for acc in sums:
         write(acc, constant(0.0, "float32", lanes), lanes)
-    left = let(spec.window.column(column, 0))
+    left, factors = let(spec.window.column(column, 0)), x.factors(n, block, inside, lanes)
     with T.serial(0, spec.window.kernel[0]) as dy:
         source = let(spec.window.row(row, dy))
         inputs: dict[int, Expr] = {}  # by column: windows of neighbouring outputs share them
@@ -99,7 +100,7 @@ def _row_block(
             for p, acc in enumerate(sums):
                 j = p * spec.window.stride[1] + dx * spec.window.dilation[1]
                 if j not in inputs:
-                    inputs[j] = let(simd.load(x.buffer, x.index(n, block, source, left + j, inside), lanes))
+                    inputs[j] = x.widened((n, block, source, left + j, inside), lanes, factors)
                 write(acc, read(acc, lanes) + inputs[j] * taps, lanes)
     for p, acc in enumerate(sums):
         where = (n, block, row, column + p, inside)

@@ -20,6 +20,7 @@ from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
     finish_plane,
 )
 from vacc_deploy.lowering.kernels.convolution.floating.products import FloatProducts
+from vacc_deploy.lowering.kernels.convolution.floating.source import source_arguments
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
 from vacc_deploy.lowering.kernels.convolution.section import Section
 from vacc_deploy.lowering.kernels.isa.float_simd import float_simd_of
@@ -52,7 +53,7 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
     """The function described by `hconv2d.emit`."""
     direct = convolution(spec, target)
     with kernel_function("hconv2d") as function:
-        x = plane_argument("x", spec.source)
+        x = source_arguments(spec, float_simd_of(target))
         inputs = epilogue_inputs(spec.epilogue)
         weights = direct.weights_argument("weights")
         epilogue = epilogue_arguments(spec.epilogue, float_simd_of(target), inputs, direct.channels)

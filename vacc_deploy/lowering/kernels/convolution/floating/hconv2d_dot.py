@@ -18,6 +18,7 @@ from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
     epilogue_inputs,
     finish_plane,
 )
+from vacc_deploy.lowering.kernels.convolution.floating.source import FloatSource, source_arguments
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
 from vacc_deploy.lowering.kernels.isa.float_simd import FloatSimd, float_simd_of
 from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function, read, register, write
@@ -68,7 +69,7 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
     # Sums take a little over half of the registers, the window's inputs the rest.
     pixels = min(max(1, (simd.registers * 5 // 8 - 2) // outputs), 12, spec.target.width)
     with kernel_function("hconv2d") as function:
-        x = plane_argument("x", spec.source)
+        x = source_arguments(spec, simd)
         inputs = epilogue_inputs(spec.epilogue)
         height, width = spec.window.kernel
         shape = (height, -(-spec.source.channels // lanes), width, outputs, lanes)
@@ -88,7 +89,7 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
 def _sum(
     spec: Hconv2dSpec,
     simd: FloatSimd,
-    x: PlaneBuffer,
+    x: FloatSource,
     weights: Buffer,
     place: tuple[Expr, Expr, Expr],
     pixels: int,
@@ -104,13 +105,14 @@ def _sum(
     with T.serial(0, spec.window.kernel[0]) as dy, T.serial(0, int(weights.shape[1])) as v:
         source = let(spec.window.row(row, dy))
         block, inside = T.floordiv(v * lanes, spec.source.block), T.floormod(v * lanes, spec.source.block)
+        factors = x.factors(n, block, inside, lanes)
         inputs: dict[int, Expr] = {}  # by column: windows of neighbouring outputs share them
         for dx in range(spec.window.kernel[1]):
             taps = [let(simd.load(weights, (dy, v, dx, o, 0), lanes)) for o in range(spec.target.channels)]
             for p, accumulators in enumerate(sums):
                 j = p * spec.window.stride[1] + dx * spec.window.dilation[1]
                 if j not in inputs:
-                    inputs[j] = let(simd.load(x.buffer, x.index(n, block, source, left + j, inside), lanes))
+                    inputs[j] = x.widened((n, block, source, left + j, inside), lanes, factors)
                 for acc, tap in zip(accumulators, taps, strict=True):
                     write(acc, read(acc, lanes) + inputs[j] * tap, lanes)
     return [[read(acc, lanes) for acc in accumulators] for accumulators in sums]

@@ -24,6 +24,7 @@ from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
     finish_plane,
 )
 from vacc_deploy.lowering.kernels.convolution.floating.products import FloatProducts
+from vacc_deploy.lowering.kernels.convolution.floating.source import source_arguments
 from vacc_deploy.lowering.kernels.convolution.floating.spec import HconvTranspose2dSpec
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.transposed import winograd_of
 from vacc_deploy.lowering.kernels.convolution.transposition import TransposePart, outputs_first
@@ -45,14 +46,14 @@ def _parts(spec: HconvTranspose2dSpec, target: Target) -> list[tuple[TransposePa
 
 @functools.cache
 def emit(spec: HconvTranspose2dSpec, target: Target) -> Any:
-    """The ``PrimFunc`` ``hconv_transpose2d(x, [gain], [residual], weights…, scale, bias, [slope], y)``."""
+    """``hconv_transpose2d(x, [modulation, gain, residual], weights…, scale, bias, [slope], y)``."""
     winograd = winograd_of(spec, target)
     if winograd is not None:
         return winograd.emit("hconv_transpose2d")
     parts = _parts(spec, target)
     channels = max(direct.channels for _, direct in parts)
     with kernel_function("hconv_transpose2d") as function:
-        x = plane_argument("x", spec.source)
+        x = source_arguments(spec, float_simd_of(target))
         inputs = epilogue_inputs(spec.epilogue)
         weights = [direct.weights_argument(f"weights_{i}") for i, (_, direct) in enumerate(parts)]
         epilogue = epilogue_arguments(spec.epilogue, float_simd_of(target), inputs, channels)

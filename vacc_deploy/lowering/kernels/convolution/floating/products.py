@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
+from vacc_deploy.lowering.kernels.convolution.floating.source import FloatSource
 from vacc_deploy.lowering.kernels.convolution.products import Inputs, Operand, Products
 from vacc_deploy.lowering.kernels.convolution.section import Registers
 from vacc_deploy.lowering.kernels.isa.float_simd import FloatSimd
@@ -41,7 +42,8 @@ class FloatProducts(Products):
         return np.ascontiguousarray(weights.reshape(*weights.shape[:-3], -1)).astype(self.weight_dtype)
 
     def prepare(self, x: PlaneBuffer, shape: tuple[int, int]) -> Inputs:  # noqa: D102
-        return WidenedRows(self.simd, x, shape, self.registers.lanes)
+        assert isinstance(x, FloatSource), x
+        return WidenedRows(x, shape, self.registers.lanes)
 
     def weights(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:  # noqa: D102
         return let(self.simd.load(buffer, index, self.weight_elements))
@@ -53,18 +55,21 @@ class FloatProducts(Products):
 class WidenedRows(Inputs):
     """Inputs copied to float32: widening costs once per window instead of once per tap and output vector."""
 
-    def __init__(self, simd: FloatSimd, x: PlaneBuffer, shape: tuple[int, int], lanes: int) -> None:
-        self.simd, self.x, self.lanes = simd, x, lanes
+    def __init__(self, x: FloatSource, shape: tuple[int, int], lanes: int) -> None:
+        self.x, self.lanes = x, lanes
         self.rows = shape[0]
         self.wide = scratch((shape[0], x.plane.blocks, shape[1], x.plane.block), "float32")
 
     def load(self, n: Expr, top: Expr, left: Expr, columns: Expr) -> None:  # noqa: D102
         plane = self.x.plane
-        lanes = min(self.simd.lanes, plane.block)
-        with T.serial(0, self.rows) as r, T.serial(0, plane.blocks) as b, T.serial(0, columns) as c:
-            for channel in range(0, plane.block, lanes):
-                place = self.x.index(n, b, top + r, left + c, channel)
-                store(self.wide, (r, b, c, channel), self.simd.load(self.x.buffer, place, lanes))
+        lanes = min(self.x.simd.lanes, plane.block)
+        with T.serial(0, self.rows) as r, T.serial(0, plane.blocks) as b:
+            channels = range(0, plane.block, lanes)
+            factors = {channel: self.x.factors(n, b, channel, lanes) for channel in channels}
+            with T.serial(0, columns) as c:
+                for channel in channels:
+                    pixel = self.x.widened((n, b, top + r, left + c, channel), lanes, factors[channel])
+                    store(self.wide, (r, b, c, channel), pixel)
 
     def spread(self, row: Expr, block: Expr, column: Expr, channel: Expr) -> Operand:  # noqa: D102
         return let(splat(self.wide[row, block, column, channel], self.lanes))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from vacc_deploy.lowering.kernels.convolution.floating.epilogue import FloatEpilogue
 from vacc_deploy.lowering.kernels.convolution.spec import OrdinarySpec, TransposedSpec
-from vacc_deploy.lowering.plane import StorageType
+from vacc_deploy.lowering.plane import Plane, StorageType
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,7 @@ class Hconv2dSpec(OrdinarySpec):
     Attributes:
         epilogue: Activation and residual.
         weight_dtype: How weights are stored. float16 halves them and costs 3 dB of a single operator.
+        modulation: Plane (N, C, 1, 1) of factors of the source's channels, known only at run time.
     """
 
     source_types = ("float16", "float32")
@@ -23,6 +24,7 @@ class Hconv2dSpec(OrdinarySpec):
 
     epilogue: FloatEpilogue = field(default_factory=FloatEpilogue)
     weight_dtype: StorageType = "float32"
+    modulation: Plane | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class HconvTranspose2dSpec(TransposedSpec):
     Attributes:
         epilogue: Activation and residual.
         weight_dtype: As of an ordinary one.
+        modulation: As of an ordinary one.
     """
 
     source_types = ("float16", "float32")
@@ -39,3 +42,4 @@ class HconvTranspose2dSpec(TransposedSpec):
 
     epilogue: FloatEpilogue = field(default_factory=FloatEpilogue)
     weight_dtype: StorageType = "float32"
+    modulation: Plane | None = None

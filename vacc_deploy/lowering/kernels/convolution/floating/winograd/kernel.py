@@ -15,6 +15,7 @@ from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
     epilogue_inputs,
     finish_plane,
 )
+from vacc_deploy.lowering.kernels.convolution.floating.source import source_arguments
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec, HconvTranspose2dSpec
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.tiles import (
     Blocking,
@@ -60,10 +61,10 @@ class WinogradKernel:
         return {"weights": pack_weights(self.blocking, scaled, dtype), **params}
 
     def emit(self, name: str) -> Any:
-        """The ``PrimFunc`` ``name(x, [gain], [residual], weights, scale, bias, [slope], y)``."""
+        """The ``PrimFunc`` ``name(x, [modulation, gain, residual], weights, scale, bias, [slope], y)``."""
         spec, simd, tiles = self.spec, self.simd, self.blocking
         with kernel_function(name) as function:
-            x = plane_argument("x", spec.source)
+            x = source_arguments(spec, simd)
             inputs = epilogue_inputs(spec.epilogue)
             shape = (3, 3, spec.source.channels, tiles.channels)
             weights = argument("weights", shape, simd.weight_dtype(spec.weight_dtype))
@@ -79,7 +80,7 @@ class WinogradKernel:
             filters = transform_filters(tiles, [partial(tap, tap_at) for tap_at in self.taps])
             with T.parallel(0, -(-tiles.count // tiles.per_group)) as group:
                 stages = FloatTiles(tiles, let(T.min(group * tiles.per_group, tiles.count - tiles.per_group)))
-                stages.transform_inputs(simd, x, self.before)
+                stages.transform_inputs(x, self.before)
                 with T.serial(0, tiles.results) as result:
                     with T.serial(0, tiles.points) as point:
                         stages.multiply(filters, result, point, self.contributes)

@@ -18,6 +18,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.lowering.kernels.convolution.floating.epilogue import EpilogueBuffers
+from vacc_deploy.lowering.kernels.convolution.floating.source import FloatSource
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.transforms import OUTPUTS, Winograd
 from vacc_deploy.lowering.kernels.isa.float_simd import FloatSimd
 from vacc_deploy.lowering.kernels.isa.function import CACHE_LINE, read, register, scratch, write
@@ -219,7 +220,7 @@ class FloatTiles:
         self.products = scratch((blocking.points, count * blocking.channels + _PAD), "float32")
         self.half = scratch((form.points, form.points, blocking.lanes), "float32")
 
-    def transform_inputs(self, simd: FloatSimd, x: PlaneBuffer, before: tuple[int, int]) -> None:
+    def transform_inputs(self, x: FloatSource, before: tuple[int, int]) -> None:
         """Bᵀ d B for all channels; windows start `before` rows and columns before the outputs."""
         blocking, stride = self.cut, self.cut.stride
         lanes, vectors, block_size = blocking.lanes, blocking.inputs // blocking.lanes, x.plane.block
@@ -231,6 +232,8 @@ class FloatTiles:
                 block, inside = T.floordiv(vector * lanes, block_size), T.floormod(vector * lanes, block_size)
                 first = let(T.floordiv(phase, stride)), let(T.floormod(phase, stride))
 
+                factors = x.factors(n, block, inside, lanes)
+
                 def place(axis: int, index: Expr) -> Expr:
                     if stride == 1:
                         return index
@@ -238,8 +241,8 @@ class FloatTiles:
                     return T.min(first[axis] + index * stride, (blocking.form.points - 1) * stride)
 
                 def pixel(i: int, j: int) -> Expr:
-                    at = x.index(n, block, top + place(0, i), left + place(1, j), inside)
-                    return let(simd.load(x.buffer, at, lanes))
+                    at = n, block, top + place(0, i), left + place(1, j), inside
+                    return x.widened(at, lanes, factors)
 
                 self._transform_input(pixel, let(t * self.moved_row + (phase * vectors + vector) * lanes))
 
