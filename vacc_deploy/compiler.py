@@ -45,7 +45,7 @@ from vacc_deploy.version import __version__
 
 Advance = Callable[..., None]
 ProgressBar = Callable[[str, int | None], AbstractContextManager[Advance]]
-"""Opens a progress bar: ``(description, total)`` → a context that yields ``advance(steps=1)``."""
+"""Opens a progress bar: ``(description, total)`` → a context that yields ``advance(steps=1, note=None)``."""
 
 _SCRATCH_BYTES = 64 << 20
 _RECORDED_PACKAGES = ("apache-tvm", "onnx", "onnx-ir", "onnxruntime", "numpy")
@@ -178,8 +178,15 @@ def _calibrated(
             "scikit-image; give pictures of the network's own kind with --dataset"
         )
     needed = memory_needed(model, settings) >> 20
+    done = 0
     with bar(f"calibrating, up to {needed} MiB", len(dataset)) as advance:
-        table = calibrate(model, dataset, settings, lambda _done, _what: advance())
+
+        def report(pictures: int, what: str) -> None:
+            nonlocal done
+            advance(pictures - done, note=what)
+            done = pictures
+
+        table = calibrate(model, dataset, settings, report)
     warnings += table.warnings
     raise_if_strict(table.warnings, strict=options.strict)
     return table

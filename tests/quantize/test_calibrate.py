@@ -44,6 +44,22 @@ def test_calibrating_again_with_more_threads_gives_the_same_text(name, make):
     assert len({calibrate(make(), FEEDS[name], s).to_json() for s in settings}) == 1
 
 
+def test_progress_says_what_is_going_on():
+    told = []
+    calibrate(
+        MODELS["residual"](),
+        FEEDS["residual"],
+        CalibrationSettings(threads=1),
+        lambda *step: told.append(step),
+    )
+    observed = [(count, "observing") for count in range(1, len(FEEDS["residual"]) + 1)]
+    assert told == [
+        (0, "evening out channels"),
+        *observed,
+        (observed[-1][0], "choosing thresholds, rounding weights and correcting channels"),
+    ]
+
+
 BAD_DATA = {
     "empty": ([], "empty"),
     "nan": ([{"input": np.full((1, 1, 12, 10), np.nan, np.float32)}], "NaN"),

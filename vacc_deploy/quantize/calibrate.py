@@ -48,7 +48,8 @@ def calibrate(
         dataset: One dict of float32 NCHW arrays per picture, by input name. Iterated once, in order; crops
             of the first 16 are kept.
         settings: What to choose and correct; the default is the improved one.
-        progress: Called after every picture.
+        progress: Called with the pictures observed so far and what is going on, after each of them and
+            before whatever takes long.
 
     Raises:
         DataError: The data are empty, misshapen or not finite.
@@ -63,14 +64,17 @@ def calibrate(
     factors: Factors = {}
     if settings.equalise:
         head = list(islice(stream, crops.most))  # their crops decide what the float pass observes
+        if progress:
+            progress(0, "evening out channels")
         factors = helpful_factors(model, layers, crops.kept, settings)
-    observer = Observer(equalise(model, factors), observed_tensors(model, layers), threads=settings.threads)
+    evened = equalise(model, factors)
+    observer = Observer(evened, observed_tensors(model, layers), threads=settings.threads)
     histograms, count = collect_histograms(observer, chain(head, stream), progress)
     table = first_table(model, layers, histograms, settings, pictures=count, factors=factors)
     table = replace(table, warnings=(*watch.warnings(), *threshold_warnings(table.tensors)))
     if settings.split:
         plan = plan_for(layers, table, [str(value.name) for value in model.graph.outputs])
-        table = replace(table, split=worthwhile_splits(equalise(model, factors), plan.quantized))
+        table = replace(table, split=worthwhile_splits(evened, plan.quantized))
     if not settings.walks:
         return table
     if progress:

@@ -96,6 +96,17 @@ def test_mse_predicts_the_error_and_beats_max(values):
     assert errors["mse"] <= errors["max"]
 
 
+@pytest.mark.parametrize("weight", [1.0, 4.0])
+@pytest.mark.parametrize("values", [NORMAL, RELU, OUTLIER], ids=["normal", "relu", "outlier"])
+def test_mse_overlooks_none_of_its_ranges(values, weight):
+    histogram = histogram_of(values)
+    extreme = histogram.largest_magnitude
+    candidates = [Range(-extreme * part, extreme * part) for part in np.linspace(0.02, 1.0, 160)]
+    errors = [squared_error(histogram, kept, "symmetric", weight) for kept in candidates]
+    kept = choose_range("mse", histogram, "symmetric", weight)
+    assert squared_error(histogram, kept, "symmetric", weight) == pytest.approx(min(errors))
+
+
 @pytest.mark.parametrize("scheme", ["symmetric", "asymmetric"])
 @pytest.mark.parametrize("values", [NORMAL, OUTLIER], ids=["normal", "outlier"])
 def test_a_larger_weight_on_clipped_values_clips_fewer(values, scheme):

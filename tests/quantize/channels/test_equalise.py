@@ -17,18 +17,23 @@ from vacc_deploy.quantize.settings import CalibrationSettings
 
 
 def measured_factors(model, feeds):
-    return even_factors(model, look_at(model, find_layers(model), feeds, threads=1).peaks)
+    groups = find_groups(model)
+    return even_factors(groups, look_at(model, find_layers(model), groups, feeds, threads=1).peaks)
 
 
 def uneven():
-    """Two convolutions between which one channel is a hundred times as loud as the others."""
+    """Two convolutions between which one channel is a hundred times as loud and counts as much as another."""
     build = Builder(3, (16, 16))
     x = build.node("Relu", [build.conv("input", 3, 8)], "/relu")
     model = build.model(build.conv(x, 8, 4))
-    weight = next(v for n, v in model.graph.initializers.items() if n.endswith(".w") and v.shape[1] == 3)
-    array = weight.const_value.numpy().copy()
-    array[0] *= 100
-    weight.const_value = ir.tensor(array, name=weight.name)
+    for name, value in model.graph.initializers.items():
+        if name.endswith(".w"):
+            array = value.const_value.numpy().copy()
+            if value.shape[1] == 3:
+                array[0] *= 100
+            else:
+                array[:, 0] /= 100
+            value.const_value = ir.tensor(array, name=value.name)
     return model
 
 

@@ -8,6 +8,7 @@ in LESRCNN x4, in signed codes, the loss on Set5 falls from 0.17 to 0.03 dB by t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,10 @@ def squared_error(histogram: Histogram, kept: Range, scheme: Scheme, clipping_we
     step (step²/12). Beyond the range it is the distance to the edge, whose square counts `clipping_weight`
     times. Values that are exactly 0 have none.
     """
-    return _FilledBins(histogram).squared_error(kept, scheme, clipping_weight)
+    if not histogram.total:
+        return 0.0
+    bins = _FilledBins(histogram)
+    return (clipping_weight * bins.clipped(kept) + bins.rounded(kept, scheme)) / histogram.total
 
 
 class _FilledBins:
@@ -40,48 +44,62 @@ class _FilledBins:
     def __init__(self, histogram: Histogram) -> None:
         filled = np.flatnonzero(histogram.counts)
         self.centres, self.counts = histogram.centres[filled], histogram.counts[filled].astype(np.float64)
-        self.width, self.total = histogram.width, histogram.total
+        self.width = histogram.width
+        powers = (self.counts, self.counts * self.centres, self.counts * np.square(self.centres))
+        self._sums = np.concatenate([np.zeros((3, 1)), np.cumsum(powers, axis=1)], axis=1)
 
-    def squared_error(self, kept: Range, scheme: Scheme, clipping_weight: float) -> float:
-        """See the function of that name."""
+    def clipped(self, kept: Range) -> float:
+        """Sum of the squared distances to the edge of what lies beyond it; it grows as the range shrinks."""
+        below = self._sums[:, np.searchsorted(self.centres, kept.low)]
+        above = self._sums[:, -1] - self._sums[:, np.searchsorted(self.centres, kept.high, "right")]
+        edges = zip((below, above), (kept.low, kept.high), strict=True)
+        return float(
+            sum(squares - 2 * edge * sums + edge**2 * count for (count, sums, squares), edge in edges)
+        )
+
+    def rounded(self, kept: Range, scheme: Scheme) -> float:
+        """Sum of the squared rounding errors of what lies inside."""
         levels = 254.0 if scheme == "symmetric" and not kept.unsigned else 255.0  # −127 … 127, or 0 … 255
         step = (kept.high - kept.low) / levels
-        if step <= 0 or not self.total:
-            return 0.0
-        clipped = np.clip(self.centres, kept.low, kept.high)
-        beyond = np.square(self.centres - clipped)
-        if step > 4 * self.width:
-            inside = np.square(clipped - step * np.rint(clipped / step)) + self.width**2 / 12
-        else:
-            inside = np.full(clipped.shape, step * step / 12)
-        inside[beyond > 0] = 0.0
-        return float(np.sum((clipping_weight * beyond + inside) * self.counts)) / self.total
+        inside = slice(
+            int(np.searchsorted(self.centres, kept.low)),
+            int(np.searchsorted(self.centres, kept.high, "right")),
+        )
+        if step <= 4 * self.width:
+            return float(self.counts[inside].sum()) * step * step / 12
+        centres = self.centres[inside]
+        errors = np.square(centres - step * np.rint(centres / step)) + self.width**2 / 12
+        return float(errors @ self.counts[inside])
 
 
 @calibrator("mse")
 def mse_range(histogram: Histogram, scheme: Scheme, parameter: float | None = None) -> Range:
     """The best of 160 ranges between 2 % and 100 % of the extremes.
 
-    Asymmetric ranges shrink one side after the other: first both together, then the lower alone.
+    Asymmetric ranges shrink both sides together first, then the lower alone, then the upper.
     """
     weight = 1.0 if parameter is None else parameter
     full = max_range(histogram, scheme)
     if histogram.exponent is None:
         return full
     bins = _FilledBins(histogram)
-    best, least = full, bins.squared_error(full, scheme, weight)
-    fractions = np.linspace(_SMALLEST, 1.0, _CANDIDATES)
-    for fraction in fractions:
-        kept = Range(full.low * float(fraction), full.high * float(fraction))
-        error = bins.squared_error(kept, scheme, weight)
-        if error < least:
-            best, least = kept, error
+    best, least = full, bins.rounded(full, scheme)
+    shrinking = np.linspace(1.0, _SMALLEST, _CANDIDATES).tolist()
+
+    def consider(ranges: Iterable[Range]) -> None:
+        nonlocal best, least
+        for kept in ranges:
+            clipped = weight * bins.clipped(kept)
+            if clipped >= least:
+                return  # and more with every smaller range
+            error = clipped + bins.rounded(kept, scheme)
+            if error < least:
+                best, least = kept, error
+
+    consider(Range(full.low * part, full.high * part) for part in shrinking)
     if scheme == "asymmetric" and full.low < 0 < full.high:
-        for side in ("low", "high"):
-            start = best
-            for fraction in fractions:
-                kept = start._replace(**{side: getattr(full, side) * float(fraction)})
-                error = bins.squared_error(kept, scheme, weight)
-                if error < least:
-                    best, least = kept, error
+        both = best
+        consider(both._replace(low=full.low * part) for part in shrinking)
+        both = best
+        consider(both._replace(high=full.high * part) for part in shrinking)
     return best

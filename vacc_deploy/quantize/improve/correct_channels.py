@@ -80,13 +80,13 @@ class Moments:
 
 def moments(reference: Array, result: Array, axis: int) -> Moments:
     """The moments of one picture's float and quantised results, channels on `axis`."""
-    y = np.moveaxis(reference, axis, 0).reshape(reference.shape[axis], -1).astype(np.float64)
-    z = np.moveaxis(result, axis, 0).reshape(result.shape[axis], -1).astype(np.float64)
-    ones = np.ones(y.shape[1])
-    product = np.einsum("cp,cp->c", y, z)
-    return Moments(
-        y.shape[1], y @ ones, z @ ones, np.einsum("cp,cp->c", y, y), product, np.einsum("cp,cp->c", z, z)
-    )
+    channels = reference.shape[axis]
+    sums = np.empty((5, channels))
+    by_channel = (np.moveaxis(part, axis, 0).reshape(channels, -1) for part in (reference, result))
+    for channel, values in enumerate(zip(*by_channel, strict=True)):
+        y, z = (part.astype(np.float64) for part in values)  # one channel at a time stays in the caches
+        sums[:, channel] = y.sum(), z.sum(), y @ y, y @ z, z @ z
+    return Moments(reference.size / channels, *sums)
 
 
 def correct_step(walk: SideBySide, step: Step) -> None:

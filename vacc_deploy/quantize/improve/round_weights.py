@@ -15,21 +15,26 @@ The moments are those of the quantised inputs, around their mean: a shift of the
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from vacc_deploy.quantize.improve.window_moments import Displacement, correlations, moments_of_windows
 from vacc_deploy.quantize.int8_support import constant_of
+from vacc_deploy.quantize.observe.crops import spread_offset
 from vacc_deploy.quantize.quantized_constants import scaled_by_gain, table_weights
 from vacc_deploy.quantize.side_by_side import Batch, SideBySide, Step
 from vacc_deploy.quantize.weight_steps import write_steps
 
 Array = npt.NDArray[Any]
 
-_POSITIONS = 6144  # output positions that the moments are measured at, over all pictures
+_POSITIONS = 8192  # that the moments are measured at, over all pictures
+_PATCH = 32  # positions to a side; the smaller, the more of it is border
 _PER_INPUT = 4  # positions that it takes at least: moments of fewer fit nothing but their own pictures
 _MOST_INPUTS = 1152  # of one output position; beyond, factorising the moments takes seconds
 _DAMPING = 0.01  # of the mean second moment: what the pictures do not show stays near the nearest code
@@ -47,10 +52,7 @@ def round_step(walk: SideBySide, step: Step) -> None:
     entry = walk.table.layers[layer.name]
     nearest = table_weights(layer, walk.params(layer.inputs[0]), walk.table)
     rows = scaled_by_gain(weight, entry.gain, 0).reshape(weight.shape[0], -1).astype(np.float64)
-    inputs = walk.inputs_of(layer)[layer.inputs[0]]
-    share = max(1, _POSITIONS // len(inputs))
-    windows = walk.of_each_picture(lambda x: _windows(layer.node, x, share), inputs)
-    moments = _second_moments(walk, windows)
+    moments = _second_moments(walk, layer.node, walk.inputs_of(layer)[layer.inputs[0]])
     if moments is None:
         return
     codes = round_rows(rows / nearest.scales[:, None].astype(np.float64), moments)
@@ -67,8 +69,8 @@ def rounding_bytes(model: ir.Model, pictures: int) -> int:
         if node.op_type == "Conv" and (weight := constant_of(node.inputs[1])) is not None
     ]
     inputs = max((size for size in sizes if size <= _MOST_INPUTS), default=0)
-    windows = 2 * 4 * _POSITIONS * inputs  # up to twice the positions asked for
-    return windows + (4 * pictures + 6 * 8) * inputs * inputs
+    patches = 2 * 4 * _POSITIONS * inputs  # at most, of a kernel of one tap; with rows of zeros beside them
+    return patches + (4 * pictures + 6 * 8) * inputs * inputs
 
 
 def round_rows(rows: Array, moments: Array) -> Array:
@@ -106,52 +108,32 @@ def round_rows(rows: Array, moments: Array) -> Array:
     return codes
 
 
-def _second_moments(walk: SideBySide, windows: Batch) -> Array | None:
-    """(inputs, inputs) covariance of what one output position reads; none where too few positions tell.
-
-    Args:
-        walk: Whose threads to use.
-        windows: (positions, inputs) of every picture; the mean is taken off.
-    """
-    positions = sum(len(part) for part in windows)
-    if positions < _PER_INPUT * windows[0].shape[1]:
+def _second_moments(walk: SideBySide, node: ir.Node, inputs: Batch) -> Array | None:
+    """(inputs, inputs) covariance of what one output position reads; none where too few positions tell."""
+    taps = _taps(node)
+    patches = [patch for x in inputs for patch in _patches(x[0], _POSITIONS // len(inputs))]
+    positions = sum(patch[0].size for patch in patches)
+    stride = math.prod(node.attributes.get_ints("strides", [1, 1]))
+    if positions // stride < _PER_INPUT * len(patches[0]) * len(taps):
         return None
-    sums: Array = np.sum(walk.of_each_picture(_column_sums, windows), axis=0)
-    mean = (sums / positions).astype(np.float32)
-
-    def products(part: Array) -> Array:
-        part -= mean
-        product: Array = part.T @ part
-        return product
-
-    total = np.zeros((windows[0].shape[1],) * 2)
-    for product in walk.of_each_picture(products, windows):
-        total += product
-    return total / positions
+    totals = np.sum(walk.of_each_picture(lambda x: x.sum(axis=(1, 2), dtype=np.float64), patches), axis=0)
+    mean = (totals / positions).astype(np.float32)
+    parts = walk.of_each_picture(partial(correlations, mean=mean, taps=taps), patches)
+    sums = {displacement: np.sum([part[displacement] for part in parts], axis=0) for displacement in parts[0]}
+    return moments_of_windows(sums, taps, positions)
 
 
-def _column_sums(part: Array) -> Array:
-    sums: Array = part.sum(axis=0, dtype=np.float64)
-    return sums
-
-
-def _windows(node: ir.Node, x: Array, count: int) -> Array:
-    """What about `count` evenly spread output positions of ``x`` (1, C, H, W) read: (positions, inputs)."""
+def _taps(node: ir.Node) -> list[Displacement]:
+    """Row and column of every tap of a convolution's kernel."""
     weight = constant_of(node.inputs[1])
     assert weight is not None
-    get = node.attributes.get_ints
-    kernel = weight.shape[2:]
-    strides, dilations = get("strides", [1, 1]), get("dilations", [1, 1])
-    top, left, bottom, right = get("pads", [0, 0, 0, 0])
-    padded = np.pad(x[0], ((0, 0), (top, bottom), (left, right)))
-    reach = [dilation * (size - 1) + 1 for dilation, size in zip(dilations, kernel, strict=True)]
-    views = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(1, 2))
-    views = views[:, :: strides[0], :: strides[1], :: dilations[0], :: dilations[1]]
-    height, width = views.shape[1:3]
-    # A stride that shares no factor with a row wanders over all columns.
-    step = max(1, height * width // count)
-    while step > 1 and np.gcd(step, width) != 1:
-        step -= 1
-    rows, columns = np.divmod(np.arange(0, height * width, step), width)
-    chosen: Array = views.transpose(1, 2, 0, 3, 4)[rows, columns]
-    return np.ascontiguousarray(chosen.reshape(len(rows), -1), np.float32)
+    dilations = node.attributes.get_ints("dilations", [1, 1])
+    return [(row * dilations[0], column * dilations[1]) for row, column in np.ndindex(weight.shape[2:])]
+
+
+def _patches(x: Array, positions: int) -> list[Array]:
+    """Square parts of ``x`` (C, H, W), spread over it, that hold about so many positions together."""
+    height, width = (min(size, _PATCH) for size in x.shape[1:])
+    count = max(1, round(min(positions, x[0].size) / (height * width)))
+    corners = [spread_offset((x.shape[1] - height, x.shape[2] - width), index) for index in range(count)]
+    return [x[:, top : top + height, left : left + width] for top, left in corners]

@@ -17,6 +17,7 @@ Array = npt.NDArray[Any]
 Feed = dict[str, Array]
 
 _MOST_PICTURES = 16
+_FEWEST_CROPS = 4  # half of them judge what was measured on the other half; LESRCNN gains nothing by more
 _WHOLE_PICTURES = 2  # of a network that needs its full input size
 _ALIGN = 16  # offsets and sizes survive at least four halvings
 _SMALLEST = 48
@@ -46,15 +47,15 @@ class CropKeeper:
             self.most = _WHOLE_PICTURES
             return
         large = has_own_statistics(model)
-        self.most = _MOST_LARGE if large else _MOST_PICTURES
         self._input = str(model.graph.inputs[0].name)
         height, width = static_shape(model.graph.inputs[0])[-2:]
-        pictures = min(expected or 8, self.most)
-        total = sum(layer.macs for layer in layers)
-        area = height * width * min(float(pictures), budget_macs / max(total, 1)) / pictures
         self._align = _alignment(model, height)
         least = max(_SMALLEST, height // _OF_A_SIDE if large else 0)
         smallest = -(-least // self._align) * self._align
+        affordable = height * width * budget_macs / max(1, sum(layer.macs for layer in layers))  # positions
+        crops = int(affordable / smallest**2)
+        self.most = _MOST_LARGE if large else min(max(crops, _FEWEST_CROPS), _MOST_PICTURES)
+        area = min(affordable / min(expected or 8, self.most), height * width)
         side = max(smallest, int(math.sqrt(area)) // self._align * self._align)
         self._size = (min(side, height), min(side, width))
 
@@ -73,9 +74,8 @@ class CropKeeper:
 
     def _cut(self, feed: Feed, index: int) -> Feed:
         picture = feed[self._input]
-        # Fractional parts of multiples of irrational numbers spread evenly without any randomness.
-        top = _offset(picture.shape[2] - self._size[0], 0.618 * (index + 1), self._align)
-        left = _offset(picture.shape[3] - self._size[1], 0.755 * (index + 1), self._align)
+        room = (picture.shape[2] - self._size[0], picture.shape[3] - self._size[1])
+        top, left = (offset // self._align * self._align for offset in spread_offset(room, index))
         crop = picture[:, :, top : top + self._size[0], left : left + self._size[1]]
         return {self._input: np.ascontiguousarray(crop, np.float32)}
 
@@ -88,5 +88,12 @@ def _alignment(model: ir.Model, height: int) -> int:
     return math.lcm(_ALIGN, *(1 << (stride - 1).bit_length() for stride in strides))
 
 
-def _offset(room: int, position: float, align: int) -> int:
-    return max(0, int(room * (position % 1.0)) // align * align)
+def spread_offset(room: tuple[int, int], index: int) -> tuple[int, int]:
+    """The place number `index` of a sequence that spreads evenly over ``room``, rows and columns to spare.
+
+    Fractional parts of multiples of irrational numbers do so without any randomness.
+    """
+    down, right = (
+        int(size * (step * (index + 1) % 1.0)) for size, step in zip(room, (0.618, 0.755), strict=True)
+    )
+    return max(0, down), max(0, right)
