@@ -17,13 +17,9 @@ from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
 )
 from vacc_deploy.lowering.kernels.convolution.floating.source import source_arguments
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec, HconvTranspose2dSpec
-from vacc_deploy.lowering.kernels.convolution.floating.winograd.tiles import (
-    Blocking,
-    Contributes,
-    FloatTiles,
-    pack_weights,
-    transform_filters,
-)
+from vacc_deploy.lowering.kernels.convolution.floating.winograd.blocking import Blocking
+from vacc_deploy.lowering.kernels.convolution.floating.winograd.filters import pack_weights, transform_filters
+from vacc_deploy.lowering.kernels.convolution.floating.winograd.tiles import Contributes, FloatTiles
 from vacc_deploy.lowering.kernels.isa.float_simd import FloatSimd
 from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function
 from vacc_deploy.lowering.kernels.isa.planes import plane_argument

@@ -23,8 +23,8 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
+from vacc_deploy.lowering.kernels.convolution.floating.winograd.blocking import cut, tile_count
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.kernel import WinogradKernel
-from vacc_deploy.lowering.kernels.convolution.floating.winograd.tiles import cut, tile_count
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.transforms import (
     OUTPUTS,
     THREE_TAPS,

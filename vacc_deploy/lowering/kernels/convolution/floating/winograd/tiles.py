@@ -1,207 +1,30 @@
-"""The stages of a float Winograd convolution: how it is cut into tiles, and what is done with them.
+"""The stages of a float Winograd convolution.
 
 The picture's 4×4 output tiles are taken in groups that fit the second-level cache through an input transform,
-a small matrix product for each point of the transformed tile, and an output transform. Filters are
-transformed by each call: that costs little where the method is chosen, and keeps the constants at 9 values.
+a small matrix product for each point of the transformed tile, and an output transform.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.lowering.kernels.convolution.floating.epilogue import EpilogueBuffers
 from vacc_deploy.lowering.kernels.convolution.floating.source import FloatSource
-from vacc_deploy.lowering.kernels.convolution.floating.winograd.transforms import OUTPUTS, Winograd
-from vacc_deploy.lowering.kernels.isa.float_simd import FloatSimd
-from vacc_deploy.lowering.kernels.isa.function import CACHE_LINE, read, register, scratch, write
+from vacc_deploy.lowering.kernels.convolution.floating.winograd.blocking import PAD, Blocking, Place
+from vacc_deploy.lowering.kernels.convolution.floating.winograd.transforms import OUTPUTS
+from vacc_deploy.lowering.kernels.isa.function import read, register, scratch, write
 from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, let, load, splat, store
-from vacc_deploy.lowering.plane import Plane, StorageType
+from vacc_deploy.lowering.plane import Plane
 
-Array: TypeAlias = npt.NDArray[Any]
-Place: TypeAlias = tuple[Expr, Expr, Expr]
-"""Picture, row and column, of tiles or of pixels."""
 Contributes: TypeAlias = Callable[[Expr, Expr, Expr], Expr]
 """``contributes(result, phase, point)``: whether products can differ from 0."""
 
-_SCRATCH_BYTES = 256 << 10  # of transformed inputs and products: a quarter of a second-level cache
-# Transformed filters that no cache holds; many tiles must share a pass over them.
-_FAR_FILTERS_BYTES = 12 << 20
-_FAR_TILES = 96
 _UNROLL = 4
-_RUN = 64  # most input channels whose filters are transformed together
-_PAD = CACHE_LINE // 4  # keeps the points of a tile or a filter out of one cache set
-
-
-@dataclass(frozen=True, slots=True)
-class Blocking:
-    """How the work is cut.
-
-    Attributes:
-        form: The algorithm along an axis.
-        stride: Distance of the inputs of a phase, both ways; its square of phases make the input, and their
-            products add up.
-        spread: Distance of the outputs of a result, both ways; its square of results make the output, and
-            share the transformed inputs.
-        depth: Input channels.
-        inputs: Input channels, rounded up to whole vectors.
-        lanes: Channels per vector.
-        vectors: Vectors of output channels per register block.
-        groups: Register blocks across all output channels.
-        tiles: Tiles per register block.
-        per_group: Tiles that are transformed together, a multiple of `tiles`.
-        size: Outputs (rows, columns) that the tiles cover, at least 4 each way.
-        count: Tiles of all pictures; the last of a row or column starts early rather than reach too far.
-    """
-
-    form: Winograd
-    stride: int
-    spread: int
-    depth: int
-    inputs: int
-    lanes: int
-    vectors: int
-    groups: int
-    tiles: int
-    per_group: int
-    size: tuple[int, int]
-    count: int
-
-    @property
-    def phases(self) -> int:
-        """Parts of the input."""
-        return self.stride**2
-
-    @property
-    def results(self) -> int:
-        """Parts of the output."""
-        return self.spread**2
-
-    @property
-    def channels(self) -> int:
-        """Output channels computed, padding included."""
-        return self.groups * self.vectors * self.lanes
-
-    @property
-    def points(self) -> int:
-        """Values of a transformed tile."""
-        return self.form.points**2
-
-    @property
-    def filter_shape(self) -> tuple[int, ...]:
-        """Of the transformed filters: points of every result; group, phase, input channel, output channel."""
-        depth = self.phases * self.depth
-        return (self.results * self.points, self.groups * depth * self.vectors * self.lanes + _PAD)
-
-    @property
-    def filter_bytes(self) -> int:
-        """Size of the transformed filters."""
-        return 4 * math.prod(self.filter_shape)
-
-    def tile(self, number: Expr) -> Place:
-        """Where tile number `number` lies, counted in tiles."""
-        down, across = (-(-side // OUTPUTS) for side in self.size)
-        number = let(number)
-        row = let(T.floormod(T.floordiv(number, across), down))
-        return T.floordiv(number, down * across), row, let(T.floormod(number, across))
-
-    def first_output(self, tile: Place) -> Place:
-        """Where a tile starts, in pixels."""
-        n, row, column = tile
-        top = let(T.min(row * OUTPUTS, self.size[0] - OUTPUTS))
-        return n, top, let(T.min(column * OUTPUTS, self.size[1] - OUTPUTS))
-
-
-def tile_count(batch: int, size: tuple[int, int]) -> int:
-    """Tiles that cover `size` outputs of `batch` pictures."""
-    return batch * -(-size[0] // OUTPUTS) * -(-size[1] // OUTPUTS)
-
-
-def cut(
-    form: Winograd,
-    simd: FloatSimd,
-    x: Plane,
-    y: Plane,
-    size: tuple[int, int],
-    *,
-    stride: int = 1,
-    spread: int = 1,
-) -> Blocking:
-    """The cut of a convolution of `x` into `y`, with `size` outputs of each result."""
-    lanes = min(simd.lanes, y.block)
-    total = -(-y.channels // lanes)
-    vectors = next(v for v in (4 if simd.registers == 32 else 2, 2, 1) if total % v == 0 or v == 1)
-    count = tile_count(y.batch, size)
-    tiles = min((simd.registers - vectors - 2) // vectors, count)
-    depth, inputs = x.channels, -(-x.channels // lanes) * lanes
-    groups = total // vectors
-    blocking = Blocking(form, stride, spread, depth, inputs, lanes, vectors, groups, tiles, 1, size, count)
-    fitting = _SCRATCH_BYTES // (4 * blocking.points * (blocking.phases * inputs + blocking.channels))
-    if blocking.filter_bytes > _FAR_FILTERS_BYTES:
-        fitting = _FAR_TILES
-    # As even as possible, and at least two for the threads: what the last one overlaps is computed twice.
-    together = max(2, -(-count // (tiles * max(1, fitting // tiles))))
-    return replace(blocking, per_group=tiles * max(1, -(-count // (tiles * together))))
-
-
-def pack_weights(blocking: Blocking, weights: Array, dtype: StorageType) -> Array:
-    """Weights (C_out, C_in, 3, 3) as (3, 3, C_in, channels)."""
-    outputs, inputs, height, width = weights.shape
-    packed = np.zeros((height, width, inputs, blocking.channels), dtype)
-    packed[..., :outputs] = weights.transpose(2, 3, 1, 0)
-    return packed
-
-
-def transform_filters(
-    blocking: Blocking, taps: Sequence[Callable[[int, int, Expr, Expr], Expr | None]]
-) -> Buffer:
-    """G g Gᵀ of all filters, as `Blocking.filter_shape`: appends a parallel loop.
-
-    Args:
-        blocking: The cut.
-        taps: Of every phase of every result, ``tap(i, j, input channel, first output channel)`` gives g, None
-            where it is always zero. Points that see nothing else are not written.
-    """
-    form, lanes, width = blocking.form, blocking.lanes, blocking.vectors * blocking.lanes
-    filters = T.alloc_buffer(blocking.filter_shape, "float32", layout=None, align=64)
-    inputs, sides = blocking.depth, range(form.taps)
-    run = max(size for size in range(1, _RUN + 1) if inputs % size == 0)
-    with T.parallel(0, blocking.groups * (inputs // run)) as item:
-        group, first = T.floordiv(item, inputs // run), T.floormod(item, inputs // run) * run
-        # Neighbouring channels lie next to each other at every point.
-        with T.serial(0, run) as c:
-            channel = let(first + c)
-            for number, tap in enumerate(taps):
-                result, phase = divmod(number, blocking.phases)
-                place = let(((group * blocking.phases + phase) * inputs + channel) * width)
-                for v in range(0, width, lanes):
-                    g = [[tap(i, j, channel, group * width + v) for j in sides] for i in sides]
-                    for point, value in _transform_filter(form, g, lanes).items():
-                        store(filters, (result * blocking.points + point, place + v), value)
-    return filters
-
-
-def _transform_filter(form: Winograd, g: list[list[Expr | None]], lanes: int) -> dict[int, Expr]:
-    """G g Gᵀ by point, without those at which missing taps leave nothing."""
-    zero = constant(0.0, "float32", lanes)
-    taps = [[zero if tap is None else tap for tap in row] for row in g]
-    half = [form.filter_points(column) for column in zip(*taps, strict=True)]
-    rows = form.seen([any(tap is not None for tap in row) for row in g])
-    columns = form.seen([any(tap is not None for tap in column) for column in zip(*g, strict=True)])
-    return {
-        i * form.points + j: value
-        for i in rows
-        for j, value in enumerate(form.filter_points([column[i] for column in half]))
-        if j in columns
-    }
 
 
 class FloatTiles:
@@ -216,8 +39,8 @@ class FloatTiles:
         self.cut, self.first = blocking, first
         count, form = blocking.per_group, blocking.form
         self.moved_row = blocking.phases * blocking.inputs
-        self.moved = scratch((blocking.points, count * self.moved_row + _PAD), "float32")
-        self.products = scratch((blocking.points, count * blocking.channels + _PAD), "float32")
+        self.moved = scratch((blocking.points, count * self.moved_row + PAD), "float32")
+        self.products = scratch((blocking.points, count * blocking.channels + PAD), "float32")
         self.half = scratch((form.points, form.points, blocking.lanes), "float32")
 
     def transform_inputs(self, x: FloatSource, before: tuple[int, int]) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import partial
 
 from vacc_deploy.lowering.kernels.convolution.floating.spec import HconvTranspose2dSpec
+from vacc_deploy.lowering.kernels.convolution.floating.winograd.blocking import cut, tile_count
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.kernel import WinogradKernel
-from vacc_deploy.lowering.kernels.convolution.floating.winograd.tiles import cut, tile_count
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.transforms import OUTPUTS, TWO_TAPS
 from vacc_deploy.lowering.kernels.convolution.four_results import SPREAD, FourResults, contributes
 from vacc_deploy.lowering.kernels.isa.float_simd import float_simd_of

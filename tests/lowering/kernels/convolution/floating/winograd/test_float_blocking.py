@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vacc_deploy.lowering.kernels.convolution.floating.winograd.tiles import cut
+from vacc_deploy.lowering.kernels.convolution.floating.winograd.blocking import cut
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.transforms import THREE_TAPS
 from vacc_deploy.lowering.kernels.isa.float_simd import float_simd_of
 from vacc_deploy.lowering.plane import Plane
