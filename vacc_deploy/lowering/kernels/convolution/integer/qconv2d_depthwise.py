@@ -7,6 +7,7 @@ multiplies by the two taps and adds: exact, because codes and weights are far fr
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -83,10 +84,17 @@ def emit(spec: QConv2dSpec, target: Target) -> Any:
         bias = argument("bias", (vectors * lanes,), "int32")
         writer = EpilogueWriter(simd, spec.epilogue, spec.target, vectors * lanes, residual)
         y = writer.target_argument()
-        with parallel_rows(spec.target.batch, spec.target.height) as (n, row), T.serial(0, vectors) as v:
-            initial = let(load(bias, (v * lanes,), lanes))
-            with T.serial(0, -(-spec.target.width // pixels)) as b:
-                column = let(T.min(b * pixels, spec.target.width - pixels))
+        together = math.gcd(vectors, max(1, spec.source.block // lanes))
+        with (
+            parallel_rows(spec.target.batch, spec.target.height) as (n, row),
+            T.serial(0, vectors // together) as block,
+            T.serial(0, -(-spec.target.width // pixels)) as b,
+        ):
+            column = let(T.min(b * pixels, spec.target.width - pixels))
+            # All channels of a block at once: they share cache lines.
+            with T.serial(0, together) as inside:
+                v = let(block * together + inside)
+                initial = let(load(bias, (v * lanes,), lanes))
                 sums = [register("int32", lanes) for _ in range(pixels)]
                 for acc in sums:
                     write(acc, initial, lanes)
