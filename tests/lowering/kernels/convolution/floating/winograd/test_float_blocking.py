@@ -13,7 +13,8 @@ from vacc_deploy.lowering.target import TARGETS
 AVX2 = float_simd_of(TARGETS["x86-64-v3"])  # 6 tiles per register block
 SIZES = {  # channels, side of the picture, groups, tiles of each
     "filters_in_cache": (64, 256, 228, 18),
-    "far_filters": (1024, 64, 3, 90),
+    "far_filters": (1024, 64, 2, 132),
+    "far_filters_in_even_groups": (512, 96, 4, 144),
     "a_group_for_each_thread": (1024, 32, 2, 36),
     "few": (1024, 16, 2, 12),
 }

@@ -23,7 +23,7 @@ PAD = CACHE_LINE // 4
 _SCRATCH_BYTES = 256 << 10  # of transformed inputs and products: a quarter of a second-level cache
 # Transformed filters that no cache holds; many tiles must share a pass over them.
 _FAR_FILTERS_BYTES = 12 << 20
-_FAR_TILES = 96
+_FAR_TILES = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,7 @@ def cut(
     fitting = _SCRATCH_BYTES // (4 * blocking.points * (blocking.phases * inputs + blocking.channels))
     if blocking.filter_bytes > _FAR_FILTERS_BYTES:
         fitting = _FAR_TILES
-    # As even as possible, and at least two for the threads: what the last one overlaps is computed twice.
-    together = max(2, -(-count // (tiles * max(1, fitting // tiles))))
+    # Evenly, since what the last group overlaps is computed twice, and as many for each of two threads.
+    together = -(-count // (tiles * max(1, fitting // tiles)))
+    together += together % 2
     return replace(blocking, per_group=tiles * max(1, -(-count // (tiles * together))))
