@@ -10,7 +10,7 @@ import pytest
 from plane_harness import NATIVE
 
 from vacc_deploy.lowering.kernels.codes import pack_codes
-from vacc_deploy.lowering.kernels.elementwise import add, modulate, mul, prelu, table
+from vacc_deploy.lowering.kernels.elementwise import add, mul, prelu, table
 from vacc_deploy.lowering.kernels.elementwise.binary import Scales
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.movement import channels, gather_pixels, pack, pixel_shuffle, recode, unpack
@@ -47,12 +47,6 @@ def _mul(n: Numbers) -> Kernel:
 
 def _prelu(n: Numbers) -> Kernel:
     return prelu.build(prelu.PReluSpec(*n.planes), NATIVE, np.ones(8, np.float32), n.scale, 0.1)
-
-
-def _modulate(n: Numbers) -> Kernel:
-    x, y = n.planes
-    factors = Plane(1, 8, 1, 1, "float32")
-    return modulate.build(modulate.ModulateSpec(x, factors, y), NATIVE, n.scale, 0.1)
 
 
 def _table(n: Numbers) -> Kernel:
@@ -113,7 +107,7 @@ def _recode(n: Numbers) -> Kernel:
 BUILDERS: dict[str, Callable[[Numbers], Kernel]] = {
     build.__name__.strip("_"): build
     for build in (
-        _add, _mul, _prelu, _modulate, _table, _average, _maximum, _global_average,
+        _add, _mul, _prelu, _table, _average, _maximum, _global_average,
         _bilinear, _pad, _concat, _shuffle, _depth, _quantize, _dequantize, _recode,
     )
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Functions of one operand: recoding, float functions, PRelu, modulation."""
+"""Functions of one operand: recoding, float functions, PRelu."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import pytest
 from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, floats, run_to_plane, to_plane
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.kernels.elementwise import modulate, prelu, unary
+from vacc_deploy.lowering.kernels.elementwise import prelu, unary
 from vacc_deploy.lowering.kernels.elementwise.float_functions import FUNCTIONS
 from vacc_deploy.lowering.kernels.movement import recode
-from vacc_deploy.lowering.kernels.plane_rows import Plain
 from vacc_deploy.lowering.plane import Halo, Plane
 from vacc_deploy.lowering.target import TARGETS
 from vacc_deploy.runtime.reference.fixed_point import dequantize, quantize
@@ -156,35 +155,9 @@ def test_prelu_of_floats() -> None:
     np.testing.assert_array_equal(run_to_plane(kernel, [to_plane(x, a)], b), expected)
 
 
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-@pytest.mark.parametrize("kind", ["plain", "plane"])
-def test_modulates(shape: tuple[int, ...], kind: str) -> None:
-    n, c = shape[:2]
-    factors = np.random.default_rng(2).normal(1, 0.5, (n, c)).astype(np.float16)
-    as_plane = Plane(n, c, 1, 1, "float16", Halo(0, 1, 0, 1))
-    how = Plain((n, c), "float16") if kind == "plain" else as_plane
-    given = factors if kind == "plain" else to_plane(factors.reshape(n, c, 1, 1), as_plane)
-    wide = factors.astype(np.float32).reshape(n, c, 1, 1)
-
-    a, b = pair(shape, "uint8", "uint8")
-    q = codes(a)
-    kernel = modulate.build(modulate.ModulateSpec(a, how, b), NATIVE, S, S2)
-    real = (q.astype(np.int32) - 131).astype(np.float32) * (wide * np.float32(S / S2))
-    expected = np.clip(np.rint(real) + 9, 0, 255).astype(np.uint8)
-    np.testing.assert_array_equal(run_to_plane(kernel, [to_plane(q, a), given], b), expected)
-
-    a, b = pair(shape, "float16", "float16")
-    x = floats(a)
-    kernel = modulate.build(modulate.ModulateSpec(a, how, b), NATIVE)
-    expected = (x.astype(np.float32) * wide).astype(np.float16)
-    np.testing.assert_array_equal(run_to_plane(kernel, [to_plane(x, a), given], b), expected)
-
-
 def test_refuses_what_does_not_fit() -> None:
     a, b = pair((1, 3, 5, 33), "uint8", "float16")
     with pytest.raises(ModelError, match="no float kernel"):
         unary.UnarySpec(b, b, "Cos")
     with pytest.raises(ModelError, match="codes are given"):
         unary.UnarySpec(a, b, "Relu")
-    with pytest.raises(ModelError, match="do not fit"):
-        modulate.ModulateSpec(a, Plain((1, 4), "float32"), b)
