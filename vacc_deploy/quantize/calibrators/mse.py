@@ -98,8 +98,7 @@ def mse_range(histogram: Histogram, scheme: Scheme, parameter: float | None = No
 
     consider(Range(full.low * part, full.high * part) for part in shrinking)
     if scheme == "asymmetric" and full.low < 0 < full.high:
-        both = best
-        consider(both._replace(low=full.low * part) for part in shrinking)
-        both = best
-        consider(both._replace(high=full.high * part) for part in shrinking)
+        for side, edge in full._asdict().items():
+            start = best
+            consider(start._replace(**{side: edge * part}) for part in shrinking)
     return best

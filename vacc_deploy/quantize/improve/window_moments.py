@@ -39,8 +39,8 @@ def correlations(x: Array, mean: Array, taps: list[Displacement]) -> dict[Displa
     flat = plane.reshape(channels, -1)
     sums = {}
     for down, right in sorted({difference(a, b) for a, b in product(taps, taps)}):
-        shift = down * row + right
-        if shift >= 0 and (down, right) >= (0, 0) and down < height:
+        if down < height and (down, right) >= (0, 0):
+            shift = down * row + right
             sums[down, right] = flat[:, : flat.shape[1] - shift] @ flat[:, shift:].T
     return sums
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
+from vacc_deploy.lowering.kernels.convolution.depthwise import depthwise_places
 from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
     EpilogueBuffers,
     epilogue_arguments,
@@ -19,7 +19,7 @@ from vacc_deploy.lowering.kernels.convolution.floating.source import FloatSource
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
 from vacc_deploy.lowering.kernels.isa.float_simd import FloatSimd, float_simd_of
 from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function, read, register, write
-from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer, parallel_rows, plane_argument
+from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer, plane_argument
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, let
 from vacc_deploy.lowering.target import Target
 
@@ -55,19 +55,10 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
         weights = argument("weights", (*spec.window.kernel, channels), simd.weight_dtype(spec.weight_dtype))
         epilogue = epilogue_arguments(spec.epilogue, simd, inputs, channels)
         y = plane_argument("y", spec.target)
-        vectors = channels // lanes
-        together = math.gcd(vectors, spec.target.block // lanes)
-        with (
-            parallel_rows(spec.target.batch, spec.target.height) as (n, row),
-            T.serial(0, vectors // together) as block,
-            T.serial(0, -(-spec.target.width // pixels)) as b,
-        ):
-            column = let(T.min(b * pixels, spec.target.width - pixels))
-            # All channels of a block at once: they share cache lines.
-            with T.serial(0, together) as inside:
-                vector = let(block * together + inside)
-                constants = epilogue.constants(n, vector * lanes, lanes)
-                _row_block(spec, x, weights, epilogue, y, constants, (n, vector, row, column), pixels)
+        with depthwise_places(spec.target, pixels, channels // lanes, spec.target.block // lanes) as place:
+            n, vector, _, _ = place
+            constants = epilogue.constants(n, vector * lanes, lanes)
+            _row_block(spec, x, weights, epilogue, y, constants, place, pixels)
         finish_plane(y, spec.epilogue, channels, lanes)
     return function.get()
 

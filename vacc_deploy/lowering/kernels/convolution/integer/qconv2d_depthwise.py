@@ -7,7 +7,6 @@ multiplies by the two taps and adds: exact, because codes and weights are far fr
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
+from vacc_deploy.lowering.kernels.convolution.depthwise import depthwise_places
 from vacc_deploy.lowering.kernels.convolution.integer.epilogue import (
     EpilogueWriter,
     pack_epilogue,
@@ -24,7 +24,7 @@ from vacc_deploy.lowering.kernels.convolution.integer.sections import finish_cod
 from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec
 from vacc_deploy.lowering.kernels.convolution.integer.sums import fold_zero_point, pad_channels
 from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function, read, register, write
-from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer, parallel_rows, plane_argument
+from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer, plane_argument
 from vacc_deploy.lowering.kernels.isa.simd import Simd, simd_of
 from vacc_deploy.lowering.kernels.isa.vector import (
     Buffer,
@@ -84,23 +84,15 @@ def emit(spec: QConv2dSpec, target: Target) -> Any:
         bias = argument("bias", (vectors * lanes,), "int32")
         writer = EpilogueWriter(simd, spec.epilogue, spec.target, vectors * lanes, residual)
         y = writer.target_argument()
-        together = math.gcd(vectors, max(1, spec.source.block // lanes))
-        with (
-            parallel_rows(spec.target.batch, spec.target.height) as (n, row),
-            T.serial(0, vectors // together) as block,
-            T.serial(0, -(-spec.target.width // pixels)) as b,
-        ):
-            column = let(T.min(b * pixels, spec.target.width - pixels))
-            # All channels of a block at once: they share cache lines.
-            with T.serial(0, together) as inside:
-                v = let(block * together + inside)
-                initial = let(load(bias, (v * lanes,), lanes))
-                sums = [register("int32", lanes) for _ in range(pixels)]
-                for acc in sums:
-                    write(acc, initial, lanes)
-                _add_taps(spec, simd, source, weights, sums, (n, v, row, column))
-                for p, acc in enumerate(sums):
-                    writer.store(y, read(acc, lanes), v, n, row, column + p)
+        per_block = max(1, spec.source.block // lanes)
+        with depthwise_places(spec.target, pixels, vectors, per_block) as (n, v, row, column):
+            initial = let(load(bias, (v * lanes,), lanes))
+            sums = [register("int32", lanes) for _ in range(pixels)]
+            for acc in sums:
+                write(acc, initial, lanes)
+            _add_taps(spec, simd, source, weights, sums, (n, v, row, column))
+            for p, acc in enumerate(sums):
+                writer.store(y, read(acc, lanes), v, n, row, column + p)
         finish_code_plane(y, writer)
     return function.get()
 
