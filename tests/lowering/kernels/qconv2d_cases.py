@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from plane_harness import BOTH_SIDES, codes, run_to_plane, to_plane
 
 from vacc_deploy.lowering.kernels.convolution.integer import qconv2d
 from vacc_deploy.lowering.kernels.convolution.integer.epilogue import Epilogue
+from vacc_deploy.lowering.kernels.convolution.integer.numbers import QConvNumbers
 from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec
 from vacc_deploy.lowering.kernels.window import Window
 from vacc_deploy.lowering.plane import Halo, Plane
@@ -60,6 +61,11 @@ class Numbers:
     bias: np.ndarray
     multiplier: np.ndarray
 
+    @property
+    def layer(self) -> QConvNumbers:
+        """What a kernel is built with."""
+        return QConvNumbers(self.weights, self.bias, self.multiplier)
+
 
 def random_numbers(case: Case, seed: int = 0) -> Numbers:
     rng = np.random.default_rng(seed)
@@ -93,8 +99,15 @@ def expected(case: Case, numbers: Numbers) -> np.ndarray:
     return requantize(acc, m, steps.zero_point, steps.low, steps.high, dtype=np.uint8)
 
 
-def build_and_run(case: Case, numbers: Numbers, target: Target, **extra: Any) -> np.ndarray:
+def build_and_run(
+    case: Case,
+    numbers: Numbers,
+    target: Target,
+    *,
+    table: np.ndarray | None = None,
+    algorithm: qconv2d.Algorithm | None = None,
+) -> np.ndarray:
     spec = case.spec()
-    kernel = qconv2d.build(spec, target, numbers.weights, numbers.bias, numbers.multiplier, **extra)
+    kernel = qconv2d.build(spec, target, replace(numbers.layer, table=table), algorithm=algorithm)
     assert kernel.macs > 0
     return run_to_plane(kernel, [to_plane(numbers.source, spec.source)], spec.target, target)

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from vacc_deploy.lowering.graph import Operand, Value, as_plane
 from vacc_deploy.lowering.kernels.convolution.integer import qconv2d, qconv_transpose2d
 from vacc_deploy.lowering.kernels.convolution.integer.epilogue import Epilogue, Residual
+from vacc_deploy.lowering.kernels.convolution.integer.numbers import QConvNumbers
 from vacc_deploy.lowering.kernels.convolution.integer.slopes import slopes_of
 from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec, QConvTranspose2dSpec
 from vacc_deploy.lowering.kernels.kernel import Kernel
@@ -70,13 +71,11 @@ class IntegerConvStep:
         """Dense, depthwise, grouped or transposed, as the operator says."""
         source, output = as_plane(inputs[0]), as_plane(output)
         geometry = (source, output, self.window, self.groups, self._epilogue(inputs, output))
-        numbers = (self.weight, self.bias, self.scale)
         factors = None if self.addition is None else self.addition.factors
+        numbers = QConvNumbers(self.weight, self.bias, self.scale, self.table, factors)
         if self.transposed:
-            transposed = QConvTranspose2dSpec(*geometry)
-            return qconv_transpose2d.build(transposed, target, *numbers, table=self.table, residual=factors)
-        spec = QConv2dSpec(*geometry)
-        return qconv2d.build(spec, target, *numbers, table=self.table, residual=factors)
+            return qconv_transpose2d.build(QConvTranspose2dSpec(*geometry), target, numbers)
+        return qconv2d.build(QConv2dSpec(*geometry), target, numbers)
 
     def _epilogue(self, inputs: Sequence[Plane | Value], output: Plane) -> Epilogue:
         if output.dtype != "uint8":

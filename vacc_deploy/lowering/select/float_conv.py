@@ -13,6 +13,7 @@ import onnx_ir as ir
 from vacc_deploy.lowering.graph import Operand, Value, as_plane
 from vacc_deploy.lowering.kernels.convolution.floating import hconv2d, hconv_transpose2d
 from vacc_deploy.lowering.kernels.convolution.floating.epilogue import FloatEpilogue
+from vacc_deploy.lowering.kernels.convolution.floating.numbers import HconvNumbers
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec, HconvTranspose2dSpec
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.window import Window
@@ -69,12 +70,11 @@ class FloatConvStep:
         slope = self.activation.slope
         epilogue = FloatEpilogue(self.activation.low, self.activation.high, slope is not None, gain, residual)
         geometry = (source, output, self.window, self.groups, epilogue)
+        numbers = HconvNumbers(self.weight, self.bias, slope)
         if self.transposed:
             transposed = HconvTranspose2dSpec(*geometry, modulation=modulation)
-            return hconv_transpose2d.build(transposed, target, self.weight, self.bias, slope)
-        return hconv2d.build(
-            Hconv2dSpec(*geometry, modulation=modulation), target, self.weight, self.bias, slope
-        )
+            return hconv_transpose2d.build(transposed, target, numbers)
+        return hconv2d.build(Hconv2dSpec(*geometry, modulation=modulation), target, numbers)
 
 
 @selector("Conv", "ConvTranspose")

@@ -14,10 +14,12 @@ from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, floats, run_to_pl
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.convolution.floating import hconv_transpose2d
 from vacc_deploy.lowering.kernels.convolution.floating.epilogue import FloatEpilogue
+from vacc_deploy.lowering.kernels.convolution.floating.numbers import HconvNumbers
 from vacc_deploy.lowering.kernels.convolution.floating.spec import HconvTranspose2dSpec
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.transposed import winograd_of
 from vacc_deploy.lowering.kernels.convolution.integer import qconv_transpose2d
 from vacc_deploy.lowering.kernels.convolution.integer.epilogue import Epilogue, Residual
+from vacc_deploy.lowering.kernels.convolution.integer.numbers import QConvNumbers
 from vacc_deploy.lowering.kernels.convolution.integer.spec import QConvTranspose2dSpec
 from vacc_deploy.lowering.kernels.convolution.integer.winograd.forms import Transposed
 from vacc_deploy.lowering.kernels.convolution.integer.winograd.transposed import TransposedTiling
@@ -101,36 +103,41 @@ RUNS = [
 ]
 
 
-def integer_operands(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def integer_numbers(case: Case) -> QConvNumbers:
     rng = np.random.default_rng(0)
     shape = (case.inputs, case.outputs // case.groups, *case.kernel)
     terms = case.inputs // case.groups * case.kernel[0] * case.kernel[1] / (case.stride[0] * case.stride[1])
-    return (
+    return QConvNumbers(
         rng.integers(-127, 128, shape).astype(np.int8),
         rng.integers(-3000, 3000, case.outputs).astype(np.int32),
         (rng.uniform(0.2, 2.0, case.outputs) * 60 / (5500 * max(1.0, terms) ** 0.5)).astype(np.float32),
     )
 
 
+def ordinary(numbers: QConvNumbers, groups: int = 1) -> QConvNumbers:
+    """The numbers with weights in the order of an ordinary convolution."""
+    return replace(numbers, weights=outputs_first(numbers.weights, groups))
+
+
 @pytest.mark.parametrize("y_type", ["uint8", "float16"])
 @pytest.mark.parametrize(("case", "target"), RUNS)
 def test_codes_equal_the_reference(case: Case, target: str, y_type: str) -> None:
     x, y = case.planes("uint8", y_type, (case.zero_point, 100 if y_type == "uint8" else 0))
-    weights, bias, multiplier = integer_operands(case)
+    numbers = integer_numbers(case)
     spec = QConvTranspose2dSpec(x, y, case.window, case.groups, Epilogue(100, low=90))
-    kernel = qconv_transpose2d.build(spec, TARGETS[target], weights, bias, multiplier)
+    kernel = qconv_transpose2d.build(spec, TARGETS[target], numbers)
     source = codes(x)
     got = run_to_plane(kernel, [to_plane(source, x)], y, TARGETS[target])
     acc = accumulate(
         source,
-        weights,
-        bias,
+        numbers.weights,
+        numbers.bias,
         zero_point=case.zero_point,
         strides=case.stride,
         dilations=case.dilation,
         **case.attributes,
     )
-    m = per_channel(multiplier, 4)
+    m = per_channel(numbers.multiplier, 4)
     want = requantize(acc, m, 100, 90, 255, dtype=np.uint8) if y_type == "uint8" else to_half(acc, m)
     np.testing.assert_array_equal(got, want)
 
@@ -160,15 +167,16 @@ WINOGRAD = {
 )
 def test_winograd_equals_the_reference(case: Case, target: str, y_type: str) -> None:
     x, y = case.planes("uint8", y_type, (case.zero_point, 100 if y_type == "uint8" else 0))
-    weights, bias, multiplier = integer_operands(case)
+    numbers = integer_numbers(case)
     spec = QConvTranspose2dSpec(x, y, case.window, epilogue=Epilogue(100, low=90))
-    kernel = qconv_transpose2d.build(spec, TARGETS[target], weights, bias, multiplier, algorithm="winograd")
+    kernel = qconv_transpose2d.build(spec, TARGETS[target], numbers, algorithm="winograd")
     source = codes(x)
     got = run_to_plane(kernel, [to_plane(source, x)], y, TARGETS[target])
+    weights, bias = numbers.weights, numbers.bias
     acc = accumulate(
         source, weights, bias, zero_point=case.zero_point, strides=case.stride, **case.attributes
     )
-    m = per_channel(multiplier, 4)
+    m = per_channel(numbers.multiplier, 4)
     want = requantize(acc, m, 100, 90, 255, dtype=np.uint8) if y_type == "uint8" else to_half(acc, m)
     np.testing.assert_array_equal(got, want)
 
@@ -181,13 +189,12 @@ def test_winograd_is_exact_up_to_its_limit(sign: int) -> None:
     weights = np.full((64, 32, 3, 3), sign * 127, np.int8)
     multiplier = np.full(32, 2.0**-15, np.float32)
     spec = QConvTranspose2dSpec(x, y, case.window)
-    ordinary = outputs_first(weights, 1)
     for beyond, algorithm in ((0, "winograd"), (1, "sections")):
         bias = np.full(32, sign * (limit - 1 + beyond - 255 * 127 * 576), np.int32)
-        chosen = qconv_transpose2d.choose_algorithm(spec, target, ordinary, bias, multiplier)
-        assert chosen == algorithm
+        numbers = QConvNumbers(weights, bias, multiplier)
+        assert qconv_transpose2d.choose_algorithm(spec, target, ordinary(numbers)) == algorithm
         source = np.full((1, 64, 9, 9), 255, np.uint8)
-        kernel = qconv_transpose2d.build(spec, target, weights, bias, multiplier)
+        kernel = qconv_transpose2d.build(spec, target, numbers)
         got = run_to_plane(kernel, [to_plane(source, x)], y, target)
         acc = accumulate(source, weights, bias, strides=(2, 2), pads=case.pads)
         np.testing.assert_array_equal(got, to_half(acc, np.float32(2.0**-15)))
@@ -199,15 +206,10 @@ def test_winograd_adds_a_residual() -> None:
     other = replace(y, halo=Halo(0, 1, 0, 0), fill=60)
     epilogue = Epilogue(100, residual=Residual(other, low=80, high=240))
     spec = QConvTranspose2dSpec(x, y, case.window, epilogue=epilogue)
-    operands, factors = integer_operands(case), add_factors(0.7, 1.9, 1.1)
+    numbers = replace(integer_numbers(case), residual=add_factors(0.7, 1.9, 1.1))
     stored = [to_plane(codes(x), x), to_plane(codes(other, 5), other)]
     got, want = (
-        run_to_plane(
-            qconv_transpose2d.build(spec, target, *operands, residual=factors, algorithm=algorithm),
-            stored,
-            y,
-            target,
-        )
+        run_to_plane(qconv_transpose2d.build(spec, target, numbers, algorithm=algorithm), stored, y, target)
         for algorithm in qconv_transpose2d.ALGORITHMS
     )
     np.testing.assert_array_equal(got, want)
@@ -217,12 +219,11 @@ def test_a_window_that_the_halo_does_not_cover_is_computed_in_sections() -> None
     case = Case(64, 32, 9, 12, kernel=(3, 3), pads=(1, 1, 1, 1))
     x, y = case.planes("uint8", "uint8")
     spec = QConvTranspose2dSpec(x, y, case.window)
-    weights, *others = integer_operands(case)
-    operands = (outputs_first(weights, 1), *others)
-    assert qconv_transpose2d.choose_algorithm(spec, TARGETS["generic"], *operands) == "sections"
+    numbers = ordinary(integer_numbers(case))
+    assert qconv_transpose2d.choose_algorithm(spec, TARGETS["generic"], numbers) == "sections"
     wider = replace(x, halo=Halo(1, 1, 1, 1))
     spec = replace(spec, source=wider)
-    assert qconv_transpose2d.choose_algorithm(spec, TARGETS["generic"], *operands) == "winograd"
+    assert qconv_transpose2d.choose_algorithm(spec, TARGETS["generic"], numbers) == "winograd"
 
 
 PAYS = {
@@ -251,16 +252,15 @@ AMX_CASES = {
 @pytest.mark.parametrize("case", AMX_CASES.values(), ids=AMX_CASES.keys())
 def test_emulated_tiles_equal_the_reference(case: Case) -> None:
     x, y = case.planes("uint8", "uint8", (case.zero_point, 100))
-    weights, bias, multiplier = integer_operands(case)
     residual = replace(y, halo=Halo(0, 1, 0, 0), fill=60)
     epilogue = Epilogue(90, residual=Residual(residual))
     spec = QConvTranspose2dSpec(x, y, case.window, case.groups, epilogue)
-    operands, factors = (weights, bias, multiplier), add_factors(0.7, 1.9, 1.1)
-    params = qconv_transpose2d.pack(spec, NATIVE, *operands, residual=factors, tiles=EmulatedTiles)
+    numbers = replace(integer_numbers(case), residual=add_factors(0.7, 1.9, 1.1))
+    params = qconv_transpose2d.pack(spec, NATIVE, ordinary(numbers, case.groups), tiles=EmulatedTiles)
     kernel = Kernel(qconv_transpose2d.emit(spec, NATIVE, EmulatedTiles), params)
     source, theirs = codes(x), codes(residual, 5)
     got = run_to_plane(kernel, [to_plane(source, x), to_plane(theirs, residual)], y)
-    vectors = qconv_transpose2d.build(spec, NATIVE, *operands, residual=factors)
+    vectors = qconv_transpose2d.build(spec, NATIVE, numbers)
     want = run_to_plane(vectors, [to_plane(source, x), to_plane(theirs, residual)], y)
     np.testing.assert_array_equal(got, want)
 
@@ -269,7 +269,7 @@ def test_the_amx_target_gets_tile_instructions() -> None:
     target, case = TARGETS["sapphirerapids"], CASES["fsrnet_4x4_s2"]
     x, y = case.planes("uint8", "uint8", (128, 100))
     spec = QConvTranspose2dSpec(x, y, case.window)
-    kernel = qconv_transpose2d.build(spec, target, *integer_operands(case))
+    kernel = qconv_transpose2d.build(spec, target, integer_numbers(case))
     module = tvm.IRModule({"qconv_transpose2d": kernel.func})
     built = tvm.tirx.build(module, target=tvm.target.Target({"kind": "llvm", "mcpu": target.mcpu}))
     assert "tdpbusd" in built.inspect_source("asm")
@@ -281,7 +281,8 @@ def test_saturated_codes(value: int) -> None:
     x, y = case.planes("uint8", "float16", (case.zero_point, 0))
     weights = np.full((512, 4, 4, 4), 127, np.int8)
     spec = QConvTranspose2dSpec(x, y, case.window)
-    kernel = qconv_transpose2d.build(spec, NATIVE, weights, None, np.full(4, 2.0**-12, np.float32))
+    numbers = QConvNumbers(weights, np.zeros(4, np.int32), np.full(4, 2.0**-12, np.float32))
+    kernel = qconv_transpose2d.build(spec, NATIVE, numbers)
     source = np.full((1, 512, 3, 3), value, np.uint8)
     acc = accumulate(source, weights, zero_point=case.zero_point, strides=(2, 2), pads=case.pads)
     got = run_to_plane(kernel, [to_plane(source, x)], y)
@@ -291,16 +292,18 @@ def test_saturated_codes(value: int) -> None:
 def test_residual_of_codes() -> None:
     case = Case(8, 20)
     x, y = case.planes("uint8", "uint8", (128, 77))
-    weights, bias, multiplier = integer_operands(case)
     other = replace(y, halo=Halo(0, 1, 0, 0), fill=60)
     epilogue = Epilogue(100, residual=Residual(other, low=80, high=240))
     spec = QConvTranspose2dSpec(x, y, case.window, epilogue=epilogue)
     factors = add_factors(0.7, 1.9, 1.1)
-    kernel = qconv_transpose2d.build(spec, NATIVE, weights, bias, multiplier, residual=factors)
+    numbers = replace(integer_numbers(case), residual=factors)
+    kernel = qconv_transpose2d.build(spec, NATIVE, numbers)
     source, theirs = codes(x), codes(other, 5)
     got = run_to_plane(kernel, [to_plane(source, x), to_plane(theirs, other)], y)
-    acc = accumulate(source, weights, bias, zero_point=128, strides=case.stride, pads=case.pads)
-    ours = requantize(acc, per_channel(multiplier, 4), 100, 0, 255, dtype=np.uint8)
+    acc = accumulate(
+        source, numbers.weights, numbers.bias, zero_point=128, strides=case.stride, pads=case.pads
+    )
+    ours = requantize(acc, per_channel(numbers.multiplier, 4), 100, 0, 255, dtype=np.uint8)
     zero_points = {"a_zero_point": 100, "b_zero_point": 60, "output_zero_point": 77}
     want = add(ours, theirs, factors, **zero_points, lo=80, hi=240, dtype=np.uint8)
     np.testing.assert_array_equal(got, want)
@@ -347,7 +350,7 @@ def test_floats_round_once(case: Case, target: str) -> None:
     bias = rng.normal(0, 1, case.outputs).astype(np.float32)
     spec = HconvTranspose2dSpec(x, y, case.window, case.groups, FloatEpilogue(low=-1.0, residual=residual))
     spec = replace(spec, modulation=factors)
-    kernel = hconv_transpose2d.build(spec, TARGETS[target], weights, bias)
+    kernel = hconv_transpose2d.build(spec, TARGETS[target], HconvNumbers(weights, bias))
     source, other, modulation = floats(x), floats(residual, 1), floats(factors, 2)
     stored = [to_plane(source, x), to_plane(modulation, factors), to_plane(other, residual)]
     got = run_to_plane(kernel, stored, y, TARGETS[target])
@@ -394,4 +397,4 @@ def test_weights_of_another_shape_are_refused() -> None:
     x, y = Case(4, 6).planes("float16", "float16")
     spec = HconvTranspose2dSpec(x, y, Case(4, 6).window)
     with pytest.raises(ModelError, match="wrong shape"):
-        hconv_transpose2d.build(spec, NATIVE, np.zeros((6, 4, 4, 4), np.float32))
+        hconv_transpose2d.build(spec, NATIVE, HconvNumbers(np.zeros((6, 4, 4, 4), np.float32)))

@@ -14,12 +14,16 @@ def test_one_and_two_threads_agree() -> None:
 
 
 def main() -> None:
+    from dataclasses import replace
+
     import numpy as np
     from plane_harness import BOTH_SIDES, NATIVE, floats, to_plane
 
     from vacc_deploy.lowering.kernels.convolution.floating import hconv2d, hconv_transpose2d
+    from vacc_deploy.lowering.kernels.convolution.floating.numbers import HconvNumbers
     from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec, HconvTranspose2dSpec
     from vacc_deploy.lowering.kernels.convolution.integer import qconv_transpose2d
+    from vacc_deploy.lowering.kernels.convolution.integer.numbers import QConvNumbers
     from vacc_deploy.lowering.kernels.convolution.integer.spec import QConvTranspose2dSpec
     from vacc_deploy.lowering.kernels.kernel import Kernel
     from vacc_deploy.lowering.kernels.window import Window
@@ -37,7 +41,7 @@ def main() -> None:
     def convolution(channels: int, size: int, groups: int = 1) -> Kernel:
         window = Window((size, size), padding=(size // 2, size // 2))
         spec = Hconv2dSpec(x, plane(channels, *odd), window, groups)
-        return hconv2d.build(spec, NATIVE, filters(channels, 40 // groups, size, size))
+        return hconv2d.build(spec, NATIVE, HconvNumbers(filters(channels, 40 // groups, size, size)))
 
     doubled, codes_out = plane(33, 50, 54), plane(33, 50, 54, "uint8")
     doubling = Window((4, 4), (2, 2), padding=(1, 1))
@@ -45,18 +49,17 @@ def main() -> None:
     of_codes = QConvTranspose2dSpec(deep, codes_out, doubling)
     of_3x3_out = plane(33, 51, 55, "uint8")
     of_3x3 = QConvTranspose2dSpec(deep, of_3x3_out, Window((3, 3), (2, 2)))
-    integers, scales = (filters(40, 33, 4, 4) * 200).astype(np.int8), np.full(33, 0.01, np.float32)
+    integers = (filters(40, 33, 4, 4) * 200).astype(np.int8)
+    numbers = QConvNumbers(integers, np.zeros(33, np.int32), np.full(33, 0.01, np.float32))
+    numbers_3x3 = replace(numbers, weights=integers[:, :, :3, :3])
     kernels = {
         "direct": (x, convolution(70, 1)),
         "winograd": (x, convolution(33, 3)),
         "dot": (x, convolution(3, 3)),
         "depthwise": (x, convolution(40, 3, 40)),
-        "transpose": (x, hconv_transpose2d.build(transposed, NATIVE, filters(40, 33, 4, 4))),
-        "codes": (deep, qconv_transpose2d.build(of_codes, NATIVE, integers, None, scales)),
-        "codes_winograd": (
-            deep,
-            qconv_transpose2d.build(of_3x3, NATIVE, integers[:, :, :3, :3], None, scales),
-        ),
+        "transpose": (x, hconv_transpose2d.build(transposed, NATIVE, HconvNumbers(filters(40, 33, 4, 4)))),
+        "codes": (deep, qconv_transpose2d.build(of_codes, NATIVE, numbers)),
+        "codes_winograd": (deep, qconv_transpose2d.build(of_3x3, NATIVE, numbers_3x3)),
     }
     outputs = {
         "direct": plane(70, *odd),

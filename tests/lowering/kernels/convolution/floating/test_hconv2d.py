@@ -18,6 +18,7 @@ from vacc_deploy.lowering.kernels.convolution.floating import (
     hconv2d_dot,
 )
 from vacc_deploy.lowering.kernels.convolution.floating.epilogue import FloatEpilogue
+from vacc_deploy.lowering.kernels.convolution.floating.numbers import HconvNumbers
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
 from vacc_deploy.lowering.kernels.convolution.floating.winograd import ordinary
 from vacc_deploy.lowering.kernels.window import Window
@@ -67,6 +68,11 @@ class Numbers:
     weights: np.ndarray
     bias: np.ndarray
 
+    @property
+    def layer(self) -> HconvNumbers:
+        """What a kernel is built with."""
+        return HconvNumbers(self.weights, self.bias)
+
 
 def random_numbers(case: Case, seed: int = 0) -> Numbers:
     rng = np.random.default_rng(seed)
@@ -91,9 +97,13 @@ def exact(case: Case, numbers: Numbers) -> Sums:
 
 
 def build_and_run(
-    spec: Hconv2dSpec, numbers: Numbers, target: Target, *more: np.ndarray, **extra: Any
-) -> Any:
-    kernel = hconv2d.build(spec, target, numbers.weights, numbers.bias, **extra)
+    spec: Hconv2dSpec,
+    numbers: Numbers,
+    target: Target,
+    *more: np.ndarray,
+    slope: np.ndarray | float | None = None,
+) -> np.ndarray:
+    kernel = hconv2d.build(spec, target, replace(numbers.layer, slope=slope))
     assert kernel.macs > 0
     return run_to_plane(kernel, [to_plane(numbers.x, spec.source), *more], spec.target, target)
 
@@ -300,7 +310,7 @@ def test_every_family_compiles_for_the_amx_target() -> None:
     target = TARGETS["sapphirerapids"]
     for case in (DIRECT["5_to_65"], DOT["64_to_3"], DEPTHWISE["64"], WINOGRAD["64_to_64"]):
         numbers = random_numbers(case)
-        kernel = hconv2d.build(case.spec(), target, numbers.weights, numbers.bias)
+        kernel = hconv2d.build(case.spec(), target, numbers.layer)
         llvm = tvm.target.Target({"kind": "llvm", "mcpu": target.mcpu})
         built = tvm.tirx.build(tvm.IRModule({"hconv2d": kernel.func}), target=llvm)
         assert "zmm" in built.inspect_source("asm")
@@ -309,7 +319,7 @@ def test_every_family_compiles_for_the_amx_target() -> None:
 def test_equal_geometries_share_one_function() -> None:
     case = DIRECT["5_to_65"]
     first, second = (random_numbers(case, seed) for seed in (0, 1))
-    kernels = [hconv2d.build(case.spec(), NATIVE, n.weights, n.bias) for n in (first, second)]
+    kernels = [hconv2d.build(case.spec(), NATIVE, n.layer) for n in (first, second)]
     assert kernels[0].func is kernels[1].func
 
 
@@ -326,12 +336,12 @@ def test_groups_that_do_not_divide_are_refused() -> None:
 def test_weights_of_another_shape_are_refused() -> None:
     case = Case(4, 4)
     with pytest.raises(ModelError, match="wrong shape"):
-        hconv2d.build(case.spec(), NATIVE, np.zeros((4, 4, 3, 2), np.float32))
+        hconv2d.build(case.spec(), NATIVE, HconvNumbers(np.zeros((4, 4, 3, 2), np.float32)))
 
 
 def test_halo_and_unused_channels_are_written_over_junk() -> None:
     case = Case(4, 5, 3, 4)
     spec, numbers = case.spec(), random_numbers(case)
-    kernel = hconv2d.build(spec, NATIVE, numbers.weights, numbers.bias)
+    kernel = hconv2d.build(spec, NATIVE, numbers.layer)
     stored = run(kernel, [to_plane(numbers.x, spec.source)], [(spec.target.shape, spec.target.dtype)])[0]
     assert np.count_nonzero(stored) <= 5 * 3 * 4

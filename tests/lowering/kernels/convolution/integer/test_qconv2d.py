@@ -170,15 +170,8 @@ def test_residual(case: Case, low: int, subtract: bool, target: str) -> None:
         table[case.epilogue.zero_point] = inner = case.epilogue.table_zero_point
         ours = table[ours]
     theirs = codes(other, 5)
-    kernel = qconv2d.build(
-        spec,
-        TARGETS[target],
-        numbers.weights,
-        numbers.bias,
-        numbers.multiplier,
-        table=table,
-        residual=factors,
-    )
+    layer = replace(numbers.layer, table=table, residual=factors)
+    kernel = qconv2d.build(spec, TARGETS[target], layer)
     stored = [to_plane(numbers.source, spec.source), to_plane(theirs, other)]
     got = run_to_plane(kernel, stored, out, TARGETS[target])
     zero_points = {"a_zero_point": inner, "b_zero_point": 60, "output_zero_point": 77}
@@ -202,9 +195,7 @@ def test_a_halo_smaller_than_the_padding_is_refused() -> None:
 def test_equal_geometries_share_one_function() -> None:
     case = Case(16, 16)
     numbers = [random_numbers(case, seed) for seed in (0, 1)]
-    kernels = [
-        qconv2d.build(case.spec(), TARGETS["generic"], n.weights, n.bias, n.multiplier) for n in numbers
-    ]
+    kernels = [qconv2d.build(case.spec(), TARGETS["generic"], n.layer) for n in numbers]
     assert kernels[0].func is kernels[1].func
 
 
@@ -220,7 +211,7 @@ def test_zero_points_and_clamps_are_parameters_of_one_function(case: Case) -> No
     numbers, target = random_numbers(case), TARGETS["generic"]
 
     def function_of(case: Case) -> Any:
-        return qconv2d.build(case.spec(), target, numbers.weights, numbers.bias, numbers.multiplier).func
+        return qconv2d.build(case.spec(), target, numbers.layer).func
 
     assert function_of(case) is function_of(Case(16, 16))
 
@@ -234,7 +225,7 @@ def test_a_clamp_that_excludes_zero_has_its_own_function() -> None:
 def test_junk_in_the_unused_channels_of_the_source_does_no_harm() -> None:
     case = Case(5, 16, pads=(0, 0, 0, 0))
     numbers, spec = random_numbers(case), case.spec()
-    kernel = qconv2d.build(spec, TARGETS["generic"], numbers.weights, numbers.bias, numbers.multiplier)
+    kernel = qconv2d.build(spec, TARGETS["generic"], numbers.layer)
     junk = to_plane(numbers.source, spec.source, junk=201)
     got = run(kernel, [junk], [(spec.target.shape, "uint8")], TARGETS["generic"])[0]
     clean = run(kernel, [to_plane(numbers.source, spec.source)], [(spec.target.shape, "uint8")])[0]

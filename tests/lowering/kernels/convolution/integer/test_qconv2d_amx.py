@@ -57,7 +57,7 @@ def test_emulated_tiles_equal_reference(case: Case) -> None:
     params = {
         "weights": pack_amx(spec, blocking, numbers.weights),
         "bias": bias,
-        **pack_epilogue(spec.epilogue, spec.target, channels, numbers.multiplier),
+        **pack_epilogue(spec, channels, numbers.layer),
     }
     kernel = Kernel(emit_amx(spec, NATIVE, blocking, EmulatedTiles), params)
     got = run_to_plane(kernel, [to_plane(numbers.source, spec.source)], spec.target)
@@ -68,7 +68,7 @@ def test_emulated_tiles_equal_reference(case: Case) -> None:
 def test_the_amx_target_gets_tile_instructions(name: str) -> None:
     target, case = TARGETS["sapphirerapids"], CASES[name]
     numbers = random_numbers(case)
-    kernel = qconv2d.build(case.spec(), target, numbers.weights, numbers.bias, numbers.multiplier)
+    kernel = qconv2d.build(case.spec(), target, numbers.layer)
     spec = {"kind": "llvm", "mcpu": target.mcpu, "mattr": list(target.mattr)}
     symbol = str(kernel.func.attrs["global_symbol"])
     module = tvm.tirx.build(tvm.IRModule({symbol: kernel.func}), target=tvm.target.Target(spec))
@@ -79,13 +79,11 @@ def test_the_amx_target_gets_tile_instructions(name: str) -> None:
 
 def test_a_window_too_large_for_tiles_takes_another_way() -> None:
     case = Case(64, 16, 9, 20, kernel=(9, 9), pads=(4, 4, 4, 4))
-    numbers = random_numbers(case)
-    operands = (numbers.weights, numbers.bias, numbers.multiplier)
-    assert qconv2d.plan("amx", case.spec(), TARGETS["sapphirerapids"], *operands) is None
+    layer = random_numbers(case).layer
+    assert qconv2d.plan("amx", case.spec(), TARGETS["sapphirerapids"], layer) is None
 
 
 def test_other_targets_get_no_tiles() -> None:
     case = CASES["64_to_64"]
-    numbers = random_numbers(case)
-    operands = (numbers.weights, numbers.bias, numbers.multiplier)
-    assert qconv2d.plan("amx", case.spec(), TARGETS["x86-64-v4"], *operands) is None
+    layer = random_numbers(case).layer
+    assert qconv2d.plan("amx", case.spec(), TARGETS["x86-64-v4"], layer) is None

@@ -13,6 +13,7 @@ from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.convolution.direct import block_diagonal, merged_groups
 from vacc_deploy.lowering.kernels.convolution.integer import qconv2d
 from vacc_deploy.lowering.kernels.convolution.integer.epilogue import Epilogue
+from vacc_deploy.lowering.kernels.convolution.integer.numbers import QConvNumbers
 from vacc_deploy.lowering.kernels.convolution.integer.products import CodeProducts
 from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec
 from vacc_deploy.lowering.kernels.isa.simd import Avx512Vnni
@@ -99,7 +100,7 @@ def test_equals_the_reference(case: Case, target: str, operands: str) -> None:
     bias = rng.integers(-3000, 3000, case.outputs).astype(np.int32)
     terms = shape[1] * shape[2] * shape[3]
     multiplier = (rng.uniform(0.2, 2.0, case.outputs) * 60 / (5500 * terms**0.5)).astype(np.float32)
-    kernel = qconv2d.build(spec, TARGETS[target], weights, bias, multiplier)
+    kernel = qconv2d.build(spec, TARGETS[target], QConvNumbers(weights, bias, multiplier))
     stored = [to_plane(source, spec.source)]
     got = run_to_plane(kernel, stored, spec.target, TARGETS[target])
     acc = accumulate(
@@ -126,7 +127,8 @@ def test_a_table_per_channel() -> None:
     weights = rng.integers(-127, 128, (20, 1, 3, 3)).astype(np.int8)
     multiplier = np.full(20, 0.003, np.float32)
     table = rng.permuted(np.tile(np.arange(256, dtype=np.uint8), (20, 1)), axis=1)
-    kernel = qconv2d.build(spec, NATIVE, weights, None, multiplier, table=table)
+    numbers = QConvNumbers(weights, np.zeros(20, np.int32), multiplier, table)
+    kernel = qconv2d.build(spec, NATIVE, numbers)
     source = codes(spec.source)
     got = run_to_plane(kernel, [to_plane(source, spec.source)], spec.target)
     acc = accumulate(source, weights, zero_point=128, pads=case.pads, groups=20)

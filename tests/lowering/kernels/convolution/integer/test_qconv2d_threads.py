@@ -25,8 +25,8 @@ def test_one_and_two_threads_give_the_same_bytes() -> None:
 def main() -> None:
     for name, (algorithm, case) in CASES.items():
         numbers, spec = random_numbers(case), case.spec()
-        weights = numbers.weights // 2
-        kernel = qconv2d.build(spec, NATIVE, weights, numbers.bias, numbers.multiplier, algorithm=algorithm)
+        numbers.weights[:] = numbers.weights // 2
+        kernel = qconv2d.build(spec, NATIVE, numbers.layer, algorithm=algorithm)
         y = spec.target
         print(
             name,

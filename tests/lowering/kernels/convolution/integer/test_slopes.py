@@ -81,8 +81,8 @@ def test_a_residual_is_added_behind_the_slopes(target: str) -> None:
     spec = replace(spec, target=out, epilogue=replace(case.epilogue, residual=Residual(other, 5, 240)))
     factors = add_factors(0.7, 1.9, 1.1)
     theirs = codes(other, 5)
-    weights = (numbers.weights, numbers.bias, numbers.multiplier)
-    kernel = qconv2d.build(spec, TARGETS[target], *weights, table=table, residual=factors)
+    layer = replace(numbers.layer, table=table, residual=factors)
+    kernel = qconv2d.build(spec, TARGETS[target], layer)
     stored = [to_plane(numbers.source, spec.source), to_plane(theirs, other)]
     zero_points = {"a_zero_point": 31, "b_zero_point": 60, "output_zero_point": 77}
     want = add(table[expected(case, numbers)], theirs, factors, **zero_points, lo=5, hi=240, dtype=np.uint8)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
+from vacc_deploy.lowering.kernels.convolution.floating.numbers import HconvNumbers
 from vacc_deploy.lowering.kernels.convolution.section import Section, stepped
 from vacc_deploy.lowering.kernels.isa.float_simd import FloatSimd
 from vacc_deploy.lowering.kernels.isa.function import argument
@@ -50,24 +51,23 @@ class FloatEpilogue:
     residual: Plane | None = None
     residual_last: bool = False
 
-    def pack(
-        self, weights: Array, bias: Array | None, slope: Array | float | None, channels: int
-    ) -> tuple[Array, dict[str, Array]]:
+    def pack(self, numbers: HconvNumbers, channels: int) -> tuple[Array, dict[str, Array]]:
         """Scales weights so that float16 can hold them, and lays the constants out in argument order.
 
         Every output channel's weights are multiplied by a power of two that brings its largest one into
         [1, 2), so that small weights do not become float16 subnormals; the epilogue divides it out exactly.
 
         Args:
-            weights: (C_out, …) float.
-            bias: (C_out,) float or None.
-            slope: (C_out,) float, a number, or None; needed where `self.slope`.
+            numbers: The layer's; weights (C_out, …).
             channels: Length of the padded constants, at least C_out.
 
         Returns:
             The scaled weights, and ``scale``, ``bias`` and perhaps ``slope``, (channels,) float32.
+
+        Raises:
+            ValueError: `self.slope`, but the numbers have none.
         """
-        outputs = len(weights)
+        weights, outputs = numbers.weights, len(numbers.weights)
         flat = weights.reshape(outputs, -1)
         largest = np.maximum(flat.max(axis=1), -flat.min(axis=1))
         exponent = np.where(largest > 0, np.frexp(largest)[1] - 1, 0).clip(-126, 126)  # 2^±e is a float32
@@ -78,11 +78,12 @@ class FloatEpilogue:
             result[:outputs] = values
             return result
 
-        params = {"scale": padded(np.ldexp(1.0, exponent)), "bias": padded(0.0 if bias is None else bias)}
+        bias = 0.0 if numbers.bias is None else numbers.bias
+        params = {"scale": padded(np.ldexp(1.0, exponent)), "bias": padded(bias)}
         if self.slope:
-            if slope is None:
+            if numbers.slope is None:
                 raise ValueError("the epilogue has a slope, but pack got none")
-            params["slope"] = padded(slope)
+            params["slope"] = padded(numbers.slope)
         return scaled, params
 
 

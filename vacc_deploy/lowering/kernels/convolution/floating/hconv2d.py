@@ -20,6 +20,7 @@ from vacc_deploy.lowering.kernels.convolution.floating import (
     hconv2d_direct,
     hconv2d_dot,
 )
+from vacc_deploy.lowering.kernels.convolution.floating.numbers import HconvNumbers
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
 from vacc_deploy.lowering.kernels.convolution.floating.winograd import ordinary
 from vacc_deploy.lowering.kernels.kernel import Kernel
@@ -43,36 +44,22 @@ def emit(spec: Hconv2dSpec, target: Target) -> Any:
     return method(spec, target).emit(spec, target)
 
 
-def pack(
-    spec: Hconv2dSpec,
-    target: Target,
-    weights: Array,
-    bias: Array | None = None,
-    slope: Array | float | None = None,
-) -> dict[str, Array]:
+def pack(spec: Hconv2dSpec, target: Target, numbers: HconvNumbers) -> dict[str, Array]:
     """Lays the constants out for `emit`'s function, in argument order.
 
     Args:
         spec: The convolution.
         target: The CPU it is compiled for.
-        weights: (C_out, C_in/groups, kH, kW) float.
-        bias: (C_out,) float.
-        slope: (C_out,) float or a number; needed where the epilogue has a slope.
+        numbers: The layer's.
 
     Raises:
         ModelError: The weights' shape is not the spec's.
     """
-    spec.check_weights(weights)
-    packed: dict[str, Array] = method(spec, target).pack(spec, target, weights, bias, slope)
+    spec.check_weights(numbers.weights)
+    packed: dict[str, Array] = method(spec, target).pack(spec, target, numbers)
     return packed
 
 
-def build(
-    spec: Hconv2dSpec,
-    target: Target,
-    weights: Array,
-    bias: Array | None = None,
-    slope: Array | float | None = None,
-) -> Kernel:
+def build(spec: Hconv2dSpec, target: Target, numbers: HconvNumbers) -> Kernel:
     """The compiled operator with its constants; arguments as `pack`."""
-    return Kernel(emit(spec, target), pack(spec, target, weights, bias, slope), spec.macs)
+    return Kernel(emit(spec, target), pack(spec, target, numbers), spec.macs)

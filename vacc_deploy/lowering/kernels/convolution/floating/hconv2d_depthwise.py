@@ -15,6 +15,7 @@ from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
     epilogue_inputs,
     finish_plane,
 )
+from vacc_deploy.lowering.kernels.convolution.floating.numbers import HconvNumbers
 from vacc_deploy.lowering.kernels.convolution.floating.source import FloatSource, source_arguments
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
 from vacc_deploy.lowering.kernels.isa.float_simd import FloatSimd, float_simd_of
@@ -32,15 +33,13 @@ def _padded_channels(spec: Hconv2dSpec, simd: FloatSimd) -> int:
     return -(-spec.target.channels // lanes) * lanes
 
 
-def pack(
-    spec: Hconv2dSpec, target: Target, weights: Array, bias: Array | None, slope: Array | float | None
-) -> dict[str, Array]:
+def pack(spec: Hconv2dSpec, target: Target, numbers: HconvNumbers) -> dict[str, Array]:
     """Weights as (kH, kW, channels); see `hconv2d.pack`."""
     simd = float_simd_of(target)
     channels = _padded_channels(spec, simd)
-    scaled, params = spec.epilogue.pack(weights, bias, slope, channels)
+    scaled, params = spec.epilogue.pack(numbers, channels)
     packed = np.zeros((*spec.window.kernel, channels), simd.weight_dtype(spec.weight_dtype))
-    packed[:, :, : len(weights)] = scaled[:, 0].transpose(1, 2, 0)
+    packed[:, :, : spec.target.channels] = scaled[:, 0].transpose(1, 2, 0)
     return {"weights": packed, **params}
 
 

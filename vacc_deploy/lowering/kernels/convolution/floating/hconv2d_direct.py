@@ -19,6 +19,7 @@ from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
     epilogue_inputs,
     finish_plane,
 )
+from vacc_deploy.lowering.kernels.convolution.floating.numbers import HconvNumbers
 from vacc_deploy.lowering.kernels.convolution.floating.products import FloatProducts
 from vacc_deploy.lowering.kernels.convolution.floating.source import source_arguments
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
@@ -39,12 +40,10 @@ def convolution(spec: Hconv2dSpec, target: Target) -> DirectConvolution:
     return DirectConvolution(section, spec.source, spec.target, products)
 
 
-def pack(
-    spec: Hconv2dSpec, target: Target, weights: Array, bias: Array | None, slope: Array | float | None
-) -> dict[str, Array]:
+def pack(spec: Hconv2dSpec, target: Target, numbers: HconvNumbers) -> dict[str, Array]:
     """See `hconv2d.pack`."""
     direct = convolution(spec, target)
-    scaled, params = spec.epilogue.pack(weights, bias, slope, direct.channels)
+    scaled, params = spec.epilogue.pack(numbers, direct.channels)
     merged = block_diagonal(scaled, spec.groups, direct.section.groups)
     return {"weights": direct.pack(np.asarray(merged)), **params}
 

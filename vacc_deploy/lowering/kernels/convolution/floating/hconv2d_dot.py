@@ -18,6 +18,7 @@ from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
     epilogue_inputs,
     finish_plane,
 )
+from vacc_deploy.lowering.kernels.convolution.floating.numbers import HconvNumbers
 from vacc_deploy.lowering.kernels.convolution.floating.source import FloatSource, source_arguments
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
 from vacc_deploy.lowering.kernels.isa.float_simd import FloatSimd, float_simd_of
@@ -48,17 +49,15 @@ def _lanes(spec: Hconv2dSpec, simd: FloatSimd) -> int:
     return min(simd.lanes, spec.source.block)
 
 
-def pack(
-    spec: Hconv2dSpec, target: Target, weights: Array, bias: Array | None, slope: Array | float | None
-) -> dict[str, Array]:
+def pack(spec: Hconv2dSpec, target: Target, numbers: HconvNumbers) -> dict[str, Array]:
     """Weights as (kH, vectors of inputs, kW, C_out, lanes); see `hconv2d.pack`."""
     simd = float_simd_of(target)
-    lanes = _lanes(spec, simd)
-    scaled, params = spec.epilogue.pack(weights, bias, slope, _BLOCK)
+    lanes, outputs = _lanes(spec, simd), spec.target.channels
+    scaled, params = spec.epilogue.pack(numbers, _BLOCK)
     vectors = -(-spec.source.channels // lanes)
-    padded = np.zeros((len(weights), vectors * lanes, *spec.window.kernel))
+    padded = np.zeros((outputs, vectors * lanes, *spec.window.kernel))
     padded[:, : spec.source.channels] = scaled
-    packed = padded.reshape(len(weights), vectors, lanes, *spec.window.kernel).transpose(3, 1, 4, 0, 2)
+    packed = padded.reshape(outputs, vectors, lanes, *spec.window.kernel).transpose(3, 1, 4, 0, 2)
     return {"weights": np.ascontiguousarray(packed, simd.weight_dtype(spec.weight_dtype)), **params}
 
 

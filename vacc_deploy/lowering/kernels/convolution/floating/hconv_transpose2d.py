@@ -7,6 +7,7 @@ Computed as one ordinary convolution per remainder of ``o + padding`` (`transpos
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
     epilogue_inputs,
     finish_plane,
 )
+from vacc_deploy.lowering.kernels.convolution.floating.numbers import HconvNumbers
 from vacc_deploy.lowering.kernels.convolution.floating.products import FloatProducts
 from vacc_deploy.lowering.kernels.convolution.floating.source import source_arguments
 from vacc_deploy.lowering.kernels.convolution.floating.spec import HconvTranspose2dSpec
@@ -65,32 +67,25 @@ def emit(spec: HconvTranspose2dSpec, target: Target) -> Any:
     return function.get()
 
 
-def pack(
-    spec: HconvTranspose2dSpec,
-    target: Target,
-    weights: Array,
-    bias: Array | None = None,
-    slope: Array | float | None = None,
-) -> dict[str, Array]:
+def pack(spec: HconvTranspose2dSpec, target: Target, numbers: HconvNumbers) -> dict[str, Array]:
     """Lays the constants out for `emit`'s function, in argument order.
 
     Args:
         spec: The convolution.
         target: The CPU it is compiled for.
-        weights: (C_in, C_out/groups, kH, kW) float, ONNX's order.
-        bias: (C_out,) float.
-        slope: (C_out,) float or a number; needed where the epilogue has a slope.
+        numbers: The layer's.
 
     Raises:
         ModelError: The weights' shape is not the spec's.
     """
-    spec.check_weights(weights)
+    spec.check_weights(numbers.weights)
+    ordinary = replace(numbers, weights=outputs_first(numbers.weights, spec.groups))
     winograd = winograd_of(spec, target)
     if winograd is not None:
-        return winograd.pack(outputs_first(weights, 1), bias, slope)
+        return winograd.pack(ordinary)
     parts = _parts(spec, target)
     channels = max(direct.channels for _, direct in parts)
-    scaled, params = spec.epilogue.pack(outputs_first(weights, spec.groups), bias, slope, channels)
+    scaled, params = spec.epilogue.pack(ordinary, channels)
     packed = {}
     for i, (part, direct) in enumerate(parts):
         merged = block_diagonal(part.select(scaled), spec.groups, direct.section.groups)
@@ -98,12 +93,6 @@ def pack(
     return {**packed, **params}
 
 
-def build(
-    spec: HconvTranspose2dSpec,
-    target: Target,
-    weights: Array,
-    bias: Array | None = None,
-    slope: Array | float | None = None,
-) -> Kernel:
+def build(spec: HconvTranspose2dSpec, target: Target, numbers: HconvNumbers) -> Kernel:
     """The compiled operator with its constants; arguments as `pack`."""
-    return Kernel(emit(spec, target), pack(spec, target, weights, bias, slope), spec.macs)
+    return Kernel(emit(spec, target), pack(spec, target, numbers), spec.macs)

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
+from vacc_deploy.lowering.kernels.convolution.integer.numbers import QConvNumbers
 from vacc_deploy.lowering.kernels.convolution.integer.slopes import slopes_of
 from vacc_deploy.lowering.kernels.isa.function import argument
 from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer, plane_argument
@@ -38,7 +39,6 @@ from vacc_deploy.lowering.kernels.isa.vector import (
     take,
 )
 from vacc_deploy.lowering.plane import Plane
-from vacc_deploy.runtime.reference.add import AddFactors
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -131,29 +131,23 @@ def representative(spec: _AnySpec) -> _AnySpec:
     return result
 
 
-def pack_epilogue(
-    epilogue: Epilogue,
-    target: Plane,
-    channels: int,
-    multiplier: Array,
-    table: Array | None = None,
-    residual: AddFactors | None = None,
-) -> dict[str, Array]:
-    """Packs the epilogue's numbers, in argument order.
+def pack_epilogue(spec: _Spec, channels: int, numbers: QConvNumbers) -> dict[str, Array]:
+    """Packs the numbers that come after the sums, in argument order.
 
     Args:
-        epilogue: The steps.
-        target: The plane that is written.
+        spec: The convolution.
         channels: Channels that the kernel computes, padding included.
-        multiplier: float32 (C,), ``m_c``.
-        table: uint8 (256,) for ``shared`` and ``slopes``, (C, 256) for ``per_channel``.
-        residual: The factors of the fused addition, the convolution being its first operand.
+        numbers: Its numbers; a table is (256,) for ``shared`` and ``slopes``, (C, 256) for ``per_channel``.
+
+    Raises:
+        ValueError: The epilogue has a table or a residual whose numbers are missing, or slopes that its table
+            does not have.
     """
+    target, steps, added = spec.target, spec.epilogue, spec.epilogue.residual
     params: dict[str, Array] = {"multiplier": np.zeros(channels, np.float32)}
-    params["multiplier"][: multiplier.size] = multiplier
+    params["multiplier"][: numbers.multiplier.size] = numbers.multiplier
     if target.dtype == "float16":
         return params
-    steps, added = epilogue, epilogue.residual
     limits = [steps.low - steps.zero_point, steps.high - steps.zero_point]
     zero_points = [steps.zero_point, steps.table_zero_point if steps.table != "none" else steps.zero_point]
     if steps.table == "slopes":
@@ -163,22 +157,23 @@ def pack_epilogue(
         zero_points.append(added.source.fill)
     params["limits"] = np.array(limits, np.float32)
     params["zero_points"] = np.array([target.fill, *zero_points], np.int32)
-    if epilogue.table != "none" and table is None:
+    table = numbers.table
+    if steps.table != "none" and table is None:
         raise ValueError("the epilogue has a table, but none was given")
-    if epilogue.table == "slopes":
+    if steps.table == "slopes":
         slopes = slopes_of(np.asarray(table), steps.zero_point, steps.table_zero_point)
         if slopes is None:
             raise ValueError("the epilogue's table is not two lines")
         params["slopes"] = slopes
-    elif table is not None and epilogue.table != "none":
-        rows = np.zeros((channels if epilogue.table == "per_channel" else 1, 256), np.uint8)
+    elif table is not None and steps.table != "none":
+        rows = np.zeros((channels if steps.table == "per_channel" else 1, 256), np.uint8)
         rows[: table.reshape(-1, 256).shape[0]] = table.reshape(-1, 256)
         params["table"] = rows.reshape(-1)
-    if epilogue.residual is not None:
-        if residual is None:
+    if added is not None:
+        if numbers.residual is None:
             raise ValueError("the epilogue adds a residual, but its multipliers were not given")
-        params["residual_factors"] = np.array([residual.a, residual.b], np.int32)
-        params["residual_scale"] = np.array([residual.m], np.float32)
+        params["residual_factors"] = np.array([numbers.residual.a, numbers.residual.b], np.int32)
+        params["residual_scale"] = np.array([numbers.residual.m], np.float32)
     return params
 
 

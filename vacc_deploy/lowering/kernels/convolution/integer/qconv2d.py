@@ -9,14 +9,15 @@ One algorithm per file; this one chooses and packs. All of them compute the same
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.convolution.integer import qconv2d_depthwise, qconv2d_grouped
 from vacc_deploy.lowering.kernels.convolution.integer.epilogue import pack_epilogue, representative
+from vacc_deploy.lowering.kernels.convolution.integer.numbers import QConvNumbers
 from vacc_deploy.lowering.kernels.convolution.integer.qconv2d_amx import (
     Blocking,
     choose_blocking,
@@ -53,7 +54,6 @@ from vacc_deploy.lowering.kernels.convolution.integer.winograd.tiling import Chu
 from vacc_deploy.lowering.kernels.isa.simd import simd_of
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.target import Isa, Target
-from vacc_deploy.runtime.reference.add import AddFactors
 
 Array: TypeAlias = npt.NDArray[Any]
 Algorithm = Literal["amx", "narrow", "winograd", "direct"]
@@ -63,9 +63,7 @@ Plan: TypeAlias = Blocking | Segments | Chunk | Tile
 """How an algorithm cuts the work, and thereby which one it is."""
 
 
-def plan(
-    algorithm: Algorithm, spec: QConv2dSpec, target: Target, weights: Array, bias: Array, multiplier: Array
-) -> Plan | None:
+def plan(algorithm: Algorithm, spec: QConv2dSpec, target: Target, numbers: QConvNumbers) -> Plan | None:
     """How `algorithm` computes this geometry, exactly, with these numbers; None where it cannot."""
     simd = simd_of(target)
     if algorithm == "amx":
@@ -73,13 +71,13 @@ def plan(
     if algorithm == "narrow":
         return choose_segments(simd, spec)
     if algorithm == "winograd":
-        return plan_winograd(simd, spec, weights, bias, multiplier)
+        return plan_winograd(simd, spec, numbers)
     return choose_tile(simd, spec.target.width, vectors_of(simd, spec.target.channels))
 
 
-def choose_plan(spec: QConv2dSpec, target: Target, weights: Array, bias: Array, multiplier: Array) -> Plan:
+def choose_plan(spec: QConv2dSpec, target: Target, numbers: QConvNumbers) -> Plan:
     """That of the fastest algorithm that can; the direct one always does."""
-    plans = (plan(algorithm, spec, target, weights, bias, multiplier) for algorithm in ALGORITHMS)
+    plans = (plan(algorithm, spec, target, numbers) for algorithm in ALGORITHMS)
     return next(found for found in plans if found is not None)
 
 
@@ -94,47 +92,34 @@ def emit(spec: QConv2dSpec, target: Target, chosen: Plan) -> Any:
     return emit_direct(spec, target, chosen)
 
 
-def pack(
-    spec: QConv2dSpec,
-    target: Target,
-    chosen: Plan,
-    weights: Array,
-    bias: Array,
-    multiplier: Array,
-    *,
-    table: Array | None = None,
-    residual: AddFactors | None = None,
-) -> Mapping[str, Array]:
-    """Parameters in argument order; arguments as in `build` and `emit`."""
-    simd = simd_of(target)
+def pack(spec: QConv2dSpec, target: Target, chosen: Plan, numbers: QConvNumbers) -> Mapping[str, Array]:
+    """Parameters in argument order."""
+    simd, weights = simd_of(target), numbers.weights
     channels = vectors_of(simd, spec.target.channels) * simd.lanes
-    folded = pad_channels(fold_zero_point(weights, bias, spec.source.fill), 0, channels)
+    bias = pad_channels(fold_zero_point(weights, numbers.bias, spec.source.fill), 0, channels)
+    multiplier, table = numbers.multiplier, numbers.table
     if isinstance(chosen, Blocking):
         packed = pack_amx(spec, chosen, weights)
     elif isinstance(chosen, Segments):
         packed = pack_narrow(spec, simd, chosen, weights)
-        channels, folded = simd.lanes, repeat_channels(folded[: spec.target.channels], simd.lanes)
+        channels, bias = simd.lanes, repeat_channels(bias[: spec.target.channels], simd.lanes)
         multiplier = repeat_channels(multiplier, simd.lanes)
         if table is not None and spec.epilogue.table == "per_channel":
             table = repeat_channels(table.reshape(-1, 256), simd.lanes)
     elif isinstance(chosen, Chunk):
         packed = pack_winograd(spec, simd, chosen, weights)
-        folded, multiplier = scale_sums(spec, chosen, folded, multiplier)
+        bias, multiplier = scale_sums(spec, chosen, bias, multiplier)
     else:
         packed = pack_direct(spec, simd, chosen, weights)
-    numbers = pack_epilogue(spec.epilogue, spec.target, channels, multiplier, table, residual)
-    return {"weights": packed, "bias": folded, **numbers}
+    after = pack_epilogue(spec, channels, replace(numbers, multiplier=multiplier, table=table))
+    return {"weights": packed, "bias": bias, **after}
 
 
 def build(
     spec: QConv2dSpec,
     target: Target,
-    weights: Array,
-    bias: Array | None,
-    multiplier: Array,
+    numbers: QConvNumbers,
     *,
-    table: Array | None = None,
-    residual: AddFactors | None = None,
     algorithm: Algorithm | None = None,
 ) -> Kernel:
     """Code and constants of one convolution.
@@ -142,11 +127,7 @@ def build(
     Args:
         spec: Geometry and epilogue.
         target: The CPU to compile for.
-        weights: int8 (C_out, C_in/groups, kH, kW).
-        bias: int32 (C_out,), in units of ``s_x · s_w[c]``; None is 0.
-        multiplier: float32 (C_out,): ``f32(f32(s_x·s_w[c]) / s_y)``, or ``f32(s_x·s_w[c])`` to float16.
-        table: uint8 (256,) or (C_out, 256), as the epilogue says.
-        residual: Factors of the epilogue's addition, the convolution being its first operand.
+        numbers: Weights, bias and what the epilogue needs.
         algorithm: For tests and measurements of what is not grouped; the fastest one by default.
 
     Returns:
@@ -156,16 +137,13 @@ def build(
         ModelError: The sums could overflow int32, the weights' shape is not the spec's, or `algorithm` cannot
             compute this.
     """
-    spec.check_weights(weights)
-    bias = np.zeros(weights.shape[0], np.int32) if bias is None else bias
-    check_sums(weights, bias, spec.source.fill)
-    numbers, shared = (weights, bias, multiplier), representative(spec)
+    spec.check_weights(numbers.weights)
+    check_sums(numbers.weights, numbers.bias, spec.source.fill)
+    shared = representative(spec)
     if spec.groups > 1:
         method = qconv2d_depthwise if spec.depthwise else qconv2d_grouped
-        params = method.pack(spec, target, *numbers, table=table, residual=residual)
-        return Kernel(method.emit(shared, target), params, spec.macs)
-    chosen = plan(algorithm, spec, target, *numbers) if algorithm else choose_plan(spec, target, *numbers)
+        return Kernel(method.emit(shared, target), method.pack(spec, target, numbers), spec.macs)
+    chosen = plan(algorithm, spec, target, numbers) if algorithm else choose_plan(spec, target, numbers)
     if chosen is None:
         raise ModelError("this algorithm has no kernel for this convolution", where=algorithm)
-    params = pack(spec, target, chosen, *numbers, table=table, residual=residual)
-    return Kernel(emit(shared, target, chosen), params, spec.macs)
+    return Kernel(emit(shared, target, chosen), pack(spec, target, chosen, numbers), spec.macs)

@@ -20,6 +20,7 @@ from vacc_deploy.lowering.kernels.convolution.integer.epilogue import (
     pack_epilogue,
     residual_argument,
 )
+from vacc_deploy.lowering.kernels.convolution.integer.numbers import QConvNumbers
 from vacc_deploy.lowering.kernels.convolution.integer.sections import finish_code_plane
 from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec
 from vacc_deploy.lowering.kernels.convolution.integer.sums import fold_zero_point, pad_channels
@@ -37,7 +38,6 @@ from vacc_deploy.lowering.kernels.isa.vector import (
     reinterpret,
 )
 from vacc_deploy.lowering.target import Target
-from vacc_deploy.runtime.reference.add import AddFactors
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -47,26 +47,17 @@ def _vectors(spec: QConv2dSpec, simd: Simd) -> int:
     return -(-spec.target.channels // simd.lanes)
 
 
-def pack(
-    spec: QConv2dSpec,
-    target: Target,
-    weights: Array,
-    bias: Array,
-    multiplier: Array,
-    *,
-    table: Array | None = None,
-    residual: AddFactors | None = None,
-) -> Mapping[str, Array]:
+def pack(spec: QConv2dSpec, target: Target, numbers: QConvNumbers) -> Mapping[str, Array]:
     """Weights (C, 1, kH, kW) as int16 (kH, pairs of taps, vectors, lanes·2), and the epilogue's numbers."""
     simd = simd_of(target)
     channels = _vectors(spec, simd) * simd.lanes
     height, width = spec.window.kernel
-    padded = pad_channels(pad_channels(weights[:, 0], 0, channels), 2, -(-width // 2) * 2)
+    padded = pad_channels(pad_channels(numbers.weights[:, 0], 0, channels), 2, -(-width // 2) * 2)
     pairs = padded.reshape(channels // simd.lanes, simd.lanes, height, -1, 2).transpose(2, 3, 0, 1, 4)
     return {
         "weights": np.ascontiguousarray(pairs).astype(np.int16).reshape(*pairs.shape[:3], -1),
-        "bias": pad_channels(fold_zero_point(weights, bias, spec.source.fill), 0, channels),
-        **pack_epilogue(spec.epilogue, spec.target, channels, multiplier, table, residual),
+        "bias": pad_channels(fold_zero_point(numbers.weights, numbers.bias, spec.source.fill), 0, channels),
+        **pack_epilogue(spec, channels, numbers),
     }
 
 

@@ -18,6 +18,7 @@ from vacc_deploy.lowering.kernels.convolution.integer.epilogue import (
     pack_epilogue,
     residual_argument,
 )
+from vacc_deploy.lowering.kernels.convolution.integer.numbers import QConvNumbers
 from vacc_deploy.lowering.kernels.convolution.integer.products import CodeProducts
 from vacc_deploy.lowering.kernels.convolution.integer.sections import DirectSection, finish_code_plane
 from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec
@@ -26,7 +27,6 @@ from vacc_deploy.lowering.kernels.isa.function import kernel_function
 from vacc_deploy.lowering.kernels.isa.planes import plane_argument
 from vacc_deploy.lowering.kernels.isa.simd import simd_of
 from vacc_deploy.lowering.target import Target
-from vacc_deploy.runtime.reference.add import AddFactors
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -54,18 +54,11 @@ def emit(spec: QConv2dSpec, target: Target) -> Any:
     return function.get()
 
 
-def pack(
-    spec: QConv2dSpec,
-    target: Target,
-    weights: Array,
-    bias: Array,
-    multiplier: Array,
-    *,
-    table: Array | None = None,
-    residual: AddFactors | None = None,
-) -> Mapping[str, Array]:
-    """Parameters in argument order; arguments as in `qconv2d.build`."""
+def pack(spec: QConv2dSpec, target: Target, numbers: QConvNumbers) -> Mapping[str, Array]:
+    """Parameters in argument order."""
     section = _section(spec, target)
-    folded = section.pack_bias(weights, bias, spec.source.fill)
-    numbers = pack_epilogue(spec.epilogue, spec.target, section.channels, multiplier, table, residual)
-    return {"weights": section.pack(weights), "bias": folded, **numbers}
+    return {
+        "weights": section.pack(numbers.weights),
+        "bias": section.pack_bias(numbers.weights, numbers.bias, spec.source.fill),
+        **pack_epilogue(spec, section.channels, numbers),
+    }

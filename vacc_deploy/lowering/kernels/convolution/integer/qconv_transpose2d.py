@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
 from vacc_deploy.errors import ModelError
@@ -24,6 +24,7 @@ from vacc_deploy.lowering.kernels.convolution.integer.epilogue import (
     representative,
     residual_argument,
 )
+from vacc_deploy.lowering.kernels.convolution.integer.numbers import QConvNumbers
 from vacc_deploy.lowering.kernels.convolution.integer.products import CodeProducts
 from vacc_deploy.lowering.kernels.convolution.integer.qconv2d_amx import TileFactory
 from vacc_deploy.lowering.kernels.convolution.integer.sections import (
@@ -42,7 +43,6 @@ from vacc_deploy.lowering.kernels.isa.simd import simd_of
 from vacc_deploy.lowering.kernels.isa.tile import AmxTiles
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.target import Isa, Target
-from vacc_deploy.runtime.reference.add import AddFactors
 
 Array: TypeAlias = npt.NDArray[Any]
 Algorithm = Literal["winograd", "sections"]
@@ -69,12 +69,10 @@ def _parts(
     return result
 
 
-def choose_algorithm(
-    spec: QConvTranspose2dSpec, target: Target, weights: Array, bias: Array, multiplier: Array
-) -> Algorithm:
+def choose_algorithm(spec: QConvTranspose2dSpec, target: Target, numbers: QConvNumbers) -> Algorithm:
     """The fastest algorithm for these numbers; weights (C_out, C_in/groups, kH, kW)."""
     tiling = TransposedTiling.of(simd_of(target), spec)
-    applies = tiling is not None and tiling.is_exact(weights, bias, multiplier)
+    applies = tiling is not None and tiling.is_exact(numbers)
     return "winograd" if applies else "sections"
 
 
@@ -118,42 +116,29 @@ def emit(
 def pack(
     spec: QConvTranspose2dSpec,
     target: Target,
-    weights: Array,
-    bias: Array,
-    multiplier: Array,
+    numbers: QConvNumbers,
     *,
-    table: Array | None = None,
-    residual: AddFactors | None = None,
     tiles: TileFactory | None = None,
     algorithm: Algorithm = "sections",
 ) -> Mapping[str, Array]:
-    """Parameters in argument order; arguments as in `build` and `emit`."""
+    """Parameters in argument order; weights (C_out, C_in/groups, kH, kW), the others as in `emit`."""
     if algorithm == "winograd":
-        winograd = _tiling(spec, target)
-        packed, folded, scaled = winograd.pack(outputs_first(weights, spec.groups), bias, multiplier)
-        channels = winograd.tiling.channels
-        numbers = pack_epilogue(spec.epilogue, spec.target, channels, scaled, table, residual)
-        return {"weights": packed, "bias": folded, **numbers}
+        return _tiling(spec, target).pack(numbers)
     parts = _parts(spec, target, tiles or _tiles_of(target))
-    ordinary = outputs_first(weights, spec.groups)
     params: dict[str, Array] = {}
     for i, (part, section) in enumerate(parts):
-        taps = part.select(ordinary)
+        taps = part.select(numbers.weights)
         params[f"weights_{i}"] = section.pack(taps)
-        params[f"bias_{i}"] = section.pack_bias(taps, bias, spec.source.fill)
+        params[f"bias_{i}"] = section.pack_bias(taps, numbers.bias, spec.source.fill)
     channels = max(section.channels for _, section in parts)
-    return {**params, **pack_epilogue(spec.epilogue, spec.target, channels, multiplier, table, residual)}
+    return {**params, **pack_epilogue(spec, channels, numbers)}
 
 
 def build(
     spec: QConvTranspose2dSpec,
     target: Target,
-    weights: Array,
-    bias: Array | None,
-    multiplier: Array,
+    numbers: QConvNumbers,
     *,
-    table: Array | None = None,
-    residual: AddFactors | None = None,
     algorithm: Algorithm | None = None,
 ) -> Kernel:
     """Code and constants of one transposed convolution.
@@ -161,20 +146,15 @@ def build(
     Args:
         spec: Geometry and epilogue.
         target: The CPU to compile for.
-        weights: int8 (C_in, C_out/groups, kH, kW), ONNX's order.
-        bias: int32 (C_out,), in units of ``s_x · s_w[c]``; None is 0.
-        multiplier: float32 (C_out,): ``f32(f32(s_x·s_w[c]) / s_y)``, or ``f32(s_x·s_w[c])`` to float16.
-        table: uint8 (256,) or (C_out, 256), as the epilogue says.
-        residual: Factors of the epilogue's addition.
+        numbers: Weights, bias and what the epilogue needs.
         algorithm: For tests and measurements; the fastest one by default.
 
     Raises:
         ModelError: The sums could overflow int32, or the weights' shape is not the spec's.
     """
-    spec.check_weights(weights)
-    ordinary = outputs_first(weights, spec.groups)
-    bias = np.zeros(len(ordinary), np.int32) if bias is None else bias
-    check_sums(ordinary, bias, spec.source.fill)
-    chosen = algorithm or choose_algorithm(spec, target, ordinary, bias, multiplier)
-    params = pack(spec, target, weights, bias, multiplier, table=table, residual=residual, algorithm=chosen)
+    spec.check_weights(numbers.weights)
+    ordinary = replace(numbers, weights=outputs_first(numbers.weights, spec.groups))
+    check_sums(ordinary.weights, ordinary.bias, spec.source.fill)
+    chosen = algorithm or choose_algorithm(spec, target, ordinary)
+    params = pack(spec, target, ordinary, algorithm=chosen)
     return Kernel(emit(representative(spec), target, algorithm=chosen), params, spec.macs)

@@ -88,8 +88,7 @@ def test_sums_in_shares_are_exact_up_to_the_limit_of_each(shares: int, sign: int
         fill_one_share(numbers.weights, slice(128 * share, 128 * (share + 1)), sign)
     numbers.multiplier[:] = np.float32(32 / (shares * 2**25)) * np.linspace(0.5, 3.9, 32, dtype=np.float32)
     assert np.abs(sums(case, numbers) - numbers.bias[:, None, None]).max() == shares * (2**25 - 2)
-    operands = (numbers.weights, numbers.bias, numbers.multiplier)
-    plan = plan_winograd(simd_of(TARGETS[target]), spec, *operands)
+    plan = plan_winograd(simd_of(TARGETS[target]), spec, numbers.layer)
     assert plan is not None
     assert plan.shares == shares
     got = build_and_run(case, numbers, TARGETS[target], algorithm="winograd")
@@ -110,18 +109,15 @@ def test_sums_are_cut_into_as_many_shares_as_they_need(inputs: int, room: int, s
     numbers, spec = random_numbers(case), case.spec()
     numbers.weights[:] = 127
     numbers.bias[:] = 2**25 - room - 255 * 127 * 576
-    operands = (numbers.weights, numbers.bias, numbers.multiplier)
-    plan = plan_winograd(simd_of(target), spec, *operands)
+    plan = plan_winograd(simd_of(target), spec, numbers.layer)
     assert (plan and plan.shares) == shares
-    assert qconv2d.plan("winograd", spec, target, *operands) == plan
+    assert qconv2d.plan("winograd", spec, target, numbers.layer) == plan
 
 
 def test_a_multiplier_that_would_lose_bits_is_not_scaled() -> None:
     case = Case(64, 32, 8, 8)
     numbers = random_numbers(case)
     numbers.multiplier[3] = 2.0**-101
-    plan = plan_winograd(
-        simd_of(TARGETS["generic"]), case.spec(), numbers.weights, numbers.bias, numbers.multiplier
-    )
+    plan = plan_winograd(simd_of(TARGETS["generic"]), case.spec(), numbers.layer)
     assert plan is not None
     assert plan.shares == 2

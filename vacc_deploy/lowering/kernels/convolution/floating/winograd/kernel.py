@@ -15,6 +15,7 @@ from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
     epilogue_inputs,
     finish_plane,
 )
+from vacc_deploy.lowering.kernels.convolution.floating.numbers import HconvNumbers
 from vacc_deploy.lowering.kernels.convolution.floating.source import source_arguments
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec, HconvTranspose2dSpec
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.blocking import Blocking
@@ -50,9 +51,9 @@ class WinogradKernel:
     taps: tuple[TapAt, ...] = (lambda place: place,)
     contributes: Contributes | None = None
 
-    def pack(self, weights: Array, bias: Array | None, slope: Array | float | None) -> dict[str, Array]:
+    def pack(self, numbers: HconvNumbers) -> dict[str, Array]:
         """The constants in argument order; weights (C_out, C_in, 3, 3)."""
-        scaled, params = self.spec.epilogue.pack(weights, bias, slope, self.blocking.channels)
+        scaled, params = self.spec.epilogue.pack(numbers, self.blocking.channels)
         dtype = self.simd.weight_dtype(self.spec.weight_dtype)
         return {"weights": pack_weights(self.blocking, scaled, dtype), **params}
 

@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
+from vacc_deploy.lowering.kernels.convolution.floating.numbers import HconvNumbers
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.blocking import cut, tile_count
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.kernel import WinogradKernel
@@ -76,11 +77,9 @@ def _contributes(result: Expr, phase: Expr, point: Expr) -> Expr:
     return T.And(row + T.floordiv(phase, 2) < points, column + T.floormod(phase, 2) < points)
 
 
-def pack(
-    spec: Hconv2dSpec, target: Target, weights: Array, bias: Array | None, slope: Array | float | None
-) -> dict[str, Array]:
+def pack(spec: Hconv2dSpec, target: Target, numbers: HconvNumbers) -> dict[str, Array]:
     """See `hconv2d.pack`."""
-    return _kernel(spec, target).pack(weights, bias, slope)
+    return _kernel(spec, target).pack(numbers)
 
 
 def emit(spec: Hconv2dSpec, target: Target) -> Any:

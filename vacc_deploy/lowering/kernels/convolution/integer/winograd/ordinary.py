@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from vacc_deploy.lowering.kernels.convolution.integer.numbers import QConvNumbers
 from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec
 from vacc_deploy.lowering.kernels.convolution.integer.sums import largest_sum, pad_channels
 from vacc_deploy.lowering.kernels.convolution.integer.winograd.forms import FORMS
@@ -40,9 +41,7 @@ def _tiling_of(simd: Simd, spec: QConv2dSpec) -> Tiling:
     return Tiling(FORMS[spec.window.stride[0]], spec, simd)
 
 
-def plan_winograd(
-    simd: Simd, spec: QConv2dSpec, weights: Array, bias: Array, multiplier: Array
-) -> Chunk | None:
+def plan_winograd(simd: Simd, spec: QConv2dSpec, numbers: QConvNumbers) -> Chunk | None:
     """Blocking for this geometry, with as many shares as these numbers need.
 
     None where the algorithm does not apply, does not pay, or where even four shares are too few.
@@ -54,9 +53,10 @@ def plan_winograd(
     if not tiling.pays(_PAYS_FROM[stride]):
         return None
     chunk, limit, channels = tiling.chunk(), tiling.form.sum_limit, tiling.per_phase
-    if tiling.form.scales(multiplier) and largest_sum(weights, bias, spec.source.fill) < limit:
+    largest = largest_sum(numbers.weights, numbers.bias, spec.source.fill)
+    if tiling.form.scales(numbers.multiplier) and largest < limit:
         return chunk
-    padded = pad_channels(weights, 1, channels)
+    padded = pad_channels(numbers.weights, 1, channels)
     for shares in (2, 4):
         if channels % (shares * 2 * UNROLL):
             return None

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vacc_deploy.lowering.kernels.convolution.four_results import FourResults
+from vacc_deploy.lowering.kernels.convolution.integer.epilogue import pack_epilogue
+from vacc_deploy.lowering.kernels.convolution.integer.numbers import QConvNumbers
 from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec, QConvTranspose2dSpec
 from vacc_deploy.lowering.kernels.convolution.integer.sums import (
     fold_zero_point,
@@ -55,14 +57,14 @@ class TransposedTiling:
         tiling = Tiling(Transposed(results.single), seen, simd)
         return cls(results, tiling) if tiling.pays(_PAYS_FROM) else None
 
-    def is_exact(self, weights: Array, bias: Array, multiplier: Array) -> bool:
-        """Whether sums stay small enough; weights int8 (C_out, C_in, 3, 3)."""
-        largest = largest_sum(weights, bias, self.tiling.spec.source.fill)
-        return self.tiling.form.scales(multiplier) and largest < self.tiling.form.sum_limit
+    def is_exact(self, numbers: QConvNumbers) -> bool:
+        """Whether sums stay small enough; weights (C_out, C_in, 3, 3)."""
+        largest = largest_sum(numbers.weights, numbers.bias, self.tiling.spec.source.fill)
+        return self.tiling.form.scales(numbers.multiplier) and largest < self.tiling.form.sum_limit
 
-    def pack(self, weights: Array, bias: Array, multiplier: Array) -> tuple[Array, Array, Array]:
-        """Transformed weights, biases of every result, and the multiplier; arguments as in `is_exact`."""
-        zero_point, channels = self.tiling.spec.source.fill, self.tiling.channels
+    def pack(self, numbers: QConvNumbers) -> dict[str, Array]:
+        """Parameters in argument order, biases of every result; weights (C_out, C_in, 3, 3)."""
+        weights, spec, channels = numbers.weights, self.tiling.spec, self.tiling.channels
         filters, biases = [], []
         for part in self.results.parts:
             taps = np.zeros((*weights.shape[:2], 2, 2), np.int8)
@@ -71,9 +73,13 @@ class TransposedTiling:
                 if tap is not None:
                     taps[:, :, place[0], place[1]] = weights[:, :, tap[0], tap[1]]
             filters.append([taps])
-            biases.append(pad_channels(fold_zero_point(taps, bias, zero_point), 0, channels))
-        folded, scaled = self.tiling.form.scale_sums(np.concatenate(biases), multiplier)
-        return self.tiling.pack(self.tiling.chunk(), filters), folded, scaled
+            biases.append(pad_channels(fold_zero_point(taps, numbers.bias, spec.source.fill), 0, channels))
+        bias, multiplier = self.tiling.form.scale_sums(np.concatenate(biases), numbers.multiplier)
+        return {
+            "weights": self.tiling.pack(self.tiling.chunk(), filters),
+            "bias": bias,
+            **pack_epilogue(spec, channels, replace(numbers, multiplier=multiplier)),
+        }
 
     def emit(self, target: Plane) -> Any:
         """The kernel: arguments source, [residual], weights, bias, the epilogue's, target."""
