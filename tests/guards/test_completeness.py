@@ -19,6 +19,7 @@ import tomllib
 
 from vacc_deploy import errors
 from vacc_deploy.cli.app import COMMANDS
+from vacc_deploy.lowering.select.registry import SELECTORS
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGE = _ROOT / "vacc_deploy"
@@ -71,7 +72,7 @@ def _kernels() -> list[str]:
     ("what", "names"),
     {
         "kernels": _kernels(),
-        "operators with a selector": _registered("lowering/select", "selector"),
+        "operators with a selector": sorted(SELECTORS),
         "calibrators": _registered("quantize/calibrators", "calibrator"),
         "evaluation protocols": _registered("evaluate/protocols", "protocol", 1),
         "commands": list(COMMANDS),

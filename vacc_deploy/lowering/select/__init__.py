@@ -6,17 +6,6 @@ import onnx_ir as ir
 
 from vacc_deploy.lowering.convert import ConvertStep
 from vacc_deploy.lowering.graph import GenericStep, Operand, Step, StepGraph
-from vacc_deploy.lowering.select import (  # noqa: F401 - they fill the registry, integers first
-    binary,
-    channels,
-    conv,
-    float_conv,
-    gemm,
-    pool,
-    resample,
-    shuffle,
-    unary,
-)
 from vacc_deploy.lowering.select.refusals import refuse_variant
 from vacc_deploy.lowering.select.registry import SELECTORS
 from vacc_deploy.lowering.view import GraphView

@@ -16,7 +16,6 @@ from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.activation import following_activation
 from vacc_deploy.lowering.select.codes import stored_codes, stored_range
-from vacc_deploy.lowering.select.registry import selector
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
 from vacc_deploy.runtime.reference.qdq_groups import Group
@@ -91,10 +90,9 @@ class BinaryStep:
         return add.build(spec, target, scales=steps, constant=constant)
 
 
-_OPS: dict[str, Literal["add", "sub", "mul"]] = {"Add": "add", "Sub": "sub", "Mul": "mul"}
+BINARY_OPS: dict[str, Literal["add", "sub", "mul"]] = {"Add": "add", "Sub": "sub", "Mul": "mul"}
 
 
-@selector(*_OPS)
 def select_integer_binary(node: ir.Node, view: GraphView) -> BinaryStep | None:
     """``DQ(a), DQ(b) → Add → [Relu | Clip] → Q``; either side may be a quantised constant."""
     group = view.group(node)
@@ -105,10 +103,9 @@ def select_integer_binary(node: ir.Node, view: GraphView) -> BinaryStep | None:
         return None
     output = view.coded_output(group)
     names = view.take(view.group_nodes(group))
-    return BinaryStep(_OPS[node.op_type], sides[0], sides[1], output, names, stored_range(group))
+    return BinaryStep(BINARY_OPS[node.op_type], sides[0], sides[1], output, names, stored_range(group))
 
 
-@selector(*_OPS)
 def select_float_binary(node: ir.Node, view: GraphView) -> BinaryStep | None:
     """``Add → [Relu | Clip]`` on float pictures."""
     if not view.is_float_picture(node.outputs[0]):
@@ -119,7 +116,9 @@ def select_float_binary(node: ir.Node, view: GraphView) -> BinaryStep | None:
         return None
     result, clamp, covered = following_activation(node.outputs[0], view)
     names = view.take([node, *covered])
-    return BinaryStep(_OPS[node.op_type], a, b, view.float_plane(result), names, (clamp.low, clamp.high))
+    return BinaryStep(
+        BINARY_OPS[node.op_type], a, b, view.float_plane(result), names, (clamp.low, clamp.high)
+    )
 
 
 def _integer_side(group: Group, index: int, view: GraphView) -> Operand | Constant:

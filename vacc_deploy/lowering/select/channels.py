@@ -14,7 +14,6 @@ from vacc_deploy.lowering.graph import Operand, Quantization, Value
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.movement import channels
 from vacc_deploy.lowering.plane import Plane
-from vacc_deploy.lowering.select.registry import selector
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
 from vacc_deploy.runtime.reference.table import requantize_table
@@ -64,7 +63,6 @@ def _change_of_scale(source: Quantization, result: Quantization) -> Array:
     )
 
 
-@selector("Concat")
 def select_concat(node: ir.Node, view: GraphView) -> ConcatStep | None:
     """``DQ(a), DQ(b), … → Concat → Q``, or float pictures; along the channels."""
     if node.attributes.get_int("axis", 1) not in (1, -3) or len(view.shape(node.outputs[0])) != 4:

@@ -20,7 +20,6 @@ from vacc_deploy.lowering.kernels.window import Window
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.activation import Activation
 from vacc_deploy.lowering.select.float_tail import following_tail
-from vacc_deploy.lowering.select.registry import selector
 from vacc_deploy.lowering.select.window import group_count, reach, read_window
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
@@ -77,14 +76,27 @@ class FloatConvStep:
         return hconv2d.build(Hconv2dSpec(*geometry, modulation=modulation), target, numbers)
 
 
-@selector("Conv", "ConvTranspose")
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What stands before a convolution.
+
+    Attributes:
+        picture: What is convolved.
+        nodes: What multiplies it on its way, if anything does.
+        modulation: Its factors per channel, then.
+    """
+
+    picture: ir.Value
+    nodes: tuple[ir.Node, ...] = ()
+    modulation: Operand | None = None
+
+
 def select_float_conv(node: ir.Node, view: GraphView) -> FloatConvStep | None:
     """``Conv`` with constant weights, and its `FloatTail`."""
     picture = node.inputs[0]
-    return None if picture is None else _convolution(node, picture, view)
+    return None if picture is None else _convolution(node, _Head(picture), view)
 
 
-@selector("Mul", ahead=True)
 def select_modulated_conv(node: ir.Node, view: GraphView) -> FloatConvStep | None:
     """``Mul → Conv``: a picture times a factor per channel, which nothing else reads."""
     conv = view.sole_consumer(node.outputs[0])
@@ -96,37 +108,35 @@ def select_modulated_conv(node: ir.Node, view: GraphView) -> FloatConvStep | Non
     sides = [side for side in node.inputs if side is not None and view.is_float_picture(side)]
     for picture, factors in zip(sides, reversed(sides), strict=True):
         if len(sides) == 2 and (view.shape(picture), view.shape(factors)) == (shape, (*shape[:2], 1, 1)):
-            return _convolution(conv, picture, view, (node, factors))
+            return _convolution(conv, _Head(picture, (node,), view.float_plane(factors)), view)
     return None
 
 
-def _convolution(
-    node: ir.Node, picture: ir.Value, view: GraphView, modulated: tuple[ir.Node, ir.Value] | None = None
-) -> FloatConvStep | None:
-    """The convolution `node` of `picture`, on whose way a Mul node may multiply it by factors."""
+def _convolution(node: ir.Node, head: _Head, view: GraphView) -> FloatConvStep | None:
+    """The convolution `node` with what stands before and behind it."""
     weight = view.folded(node.inputs[1])
-    if weight is None or not view.is_float_picture(picture) or weight.ndim != 4:
+    if weight is None or not view.is_float_picture(head.picture) or weight.ndim != 4:
         return None
     bias = view.folded(node.inputs[2]) if len(node.inputs) > 2 else None
     if bias is None and len(node.inputs) > 2 and node.inputs[2] is not None:
         return None
     bias = None if bias is None else bias.astype(np.float32).reshape(-1)
     tail = following_tail(node.outputs[0], bias, view)
-    source, output = view.float_plane(picture), view.float_plane(tail.result)
+    source, output = view.float_plane(head.picture), view.float_plane(tail.result)
     transposed = node.op_type == "ConvTranspose"
     size = source.value.shape[2:]
     window = read_window(node, (weight.shape[2], weight.shape[3]), (size[0], size[1]))
     return FloatConvStep(
         source=replace(source, reach=reach(window, source, output, transposed=transposed)),
         output=output,
-        nodes=view.take([node, *(modulated or ())[:1], *tail.nodes]),
+        nodes=view.take([node, *head.nodes, *tail.nodes]),
         window=window,
         transposed=transposed,
         groups=group_count(node),
         weight=weight.astype(np.float32),
         bias=tail.bias,
         activation=tail.activation,
-        modulation=None if modulated is None else view.float_plane(modulated[1]),
+        modulation=head.modulation,
         gain=tail.gain,
         residual=tail.residual,
     )

@@ -10,52 +10,40 @@ import onnx_ir as ir
 
 from vacc_deploy.lowering.kernels.window import Window
 from vacc_deploy.lowering.select.activation import following_activation
-from vacc_deploy.lowering.select.codes import stored_range
-from vacc_deploy.lowering.select.conv import IntegerConvStep
 from vacc_deploy.lowering.select.float_conv import FloatConvStep
-from vacc_deploy.lowering.select.registry import selector
+from vacc_deploy.lowering.select.integer_conv import IntegerConvStep, integer_result
 from vacc_deploy.lowering.view import GraphView
-from vacc_deploy.runtime.reference.fixed_point import multiplier
 
 Array = npt.NDArray[Any]
 
 _POINT = Window((1, 1))
 
 
-@selector("Gemm", "MatMul")
 def select_integer_gemm(node: ir.Node, view: GraphView) -> IntegerConvStep | None:
     """``DQ(x) (N, K) · DQ(w) (K, M) → [Relu | Clip] → [Q]``."""
     group = view.group(node)
     if group is None or not _is_plain_product(node, view) or group.operands[1].constant is None:
         return None
-    codes, right = group.operands[:2]
+    right = group.operands[1]
     if right.zero_point != 0 or right.constant is None:
         return None
     weight = _outputs_first(node, right.constant)
     scales = np.broadcast_to(right.scale.astype(np.float32).reshape(-1), weight.shape[:1])
     bias = group.operands[2].constant if len(group.operands) > 2 else None
-    output = view.float_plane(node.outputs[0]) if group.output is None else view.coded_output(group)
-    scale = np.float32(codes.scale) * scales
-    zero_point, clamp = 0, (0, 255)
-    if group.output is not None and output.value.quantization is not None:
-        scale = multiplier(codes.scale, scales, group.output.scale)
-        zero_point, clamp = output.value.quantization.zero_point, stored_range(group)
+    result = integer_result(group, scales, view)
     return IntegerConvStep(
         source=view.coded_input(group, 0),
-        output=output,
+        result=result,
+        output=result.output,
         nodes=view.take(view.group_nodes(group)),
         window=_POINT,
         transposed=False,
         groups=1,
         weight=weight,
         bias=np.zeros(weight.shape[0], np.int32) if bias is None else bias.reshape(-1),
-        scale=scale,
-        zero_point=zero_point,
-        clamp=clamp,
     )
 
 
-@selector("Gemm", "MatMul")
 def select_float_gemm(node: ir.Node, view: GraphView) -> FloatConvStep | None:
     """``x (N, K) · w (K, M) + b → [activation]`` of floats."""
     left, weight = node.inputs[0], view.folded(node.inputs[1])

@@ -17,7 +17,6 @@ from vacc_deploy.lowering.kernels.window import Window
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.activation import Activation, following_activation
 from vacc_deploy.lowering.select.codes import stored_range
-from vacc_deploy.lowering.select.registry import selector
 from vacc_deploy.lowering.select.window import read_pads, read_window
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
@@ -118,7 +117,6 @@ class InstanceNormStep:
         return instance_norm.build(spec, target, self.gamma, self.beta, slope)
 
 
-@selector("MaxPool", "AveragePool")
 def select_pool(node: ir.Node, view: GraphView) -> PoolStep | None:
     """Two-dimensional windows; the indices output of MaxPool is not supported."""
     kernel = node.attributes.get_ints("kernel_shape")
@@ -144,7 +142,6 @@ def select_pool(node: ir.Node, view: GraphView) -> PoolStep | None:
     )
 
 
-@selector("GlobalAveragePool", "GlobalMaxPool")
 def select_global_pool(node: ir.Node, view: GraphView) -> GlobalPoolStep | None:
     """One value per channel."""
     operands = _operands(node, view, keeps_scale=node.op_type == "GlobalMaxPool")
@@ -155,7 +152,6 @@ def select_global_pool(node: ir.Node, view: GraphView) -> GlobalPoolStep | None:
     return GlobalPoolStep(source, output, view.take(nodes), kind, clamp)
 
 
-@selector("InstanceNormalization")
 def select_instance_norm(node: ir.Node, view: GraphView) -> InstanceNormStep | None:
     """``InstanceNormalization → [Relu, LeakyRelu, …]`` of a float picture."""
     picture = node.inputs[0]

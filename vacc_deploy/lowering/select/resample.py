@@ -15,7 +15,6 @@ from vacc_deploy.lowering.kernels.movement import channels, gather_pixels
 from vacc_deploy.lowering.kernels.sampling import resize_bilinear
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.moved import moved_output
-from vacc_deploy.lowering.select.registry import selector
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
 from vacc_deploy.runtime.reference.resize import Coordinates
@@ -106,7 +105,6 @@ class SliceStep:
         return gather_pixels.build(gather_pixels.crop(source, output, self.ranges[1], self.ranges[2]), target)
 
 
-@selector("Resize")
 def select_resize(node: ir.Node, view: GraphView) -> ResizeStep | None:
     """Nearest or linear without antialiasing, cropping or rescaled channels."""
     picture, result = node.inputs[0], node.outputs[0]
@@ -145,7 +143,6 @@ def _arithmetic(node: ir.Node, view: GraphView) -> tuple[Operand, Operand, tuple
     return view.float_plane(picture), view.float_plane(node.outputs[0]), view.take([node])
 
 
-@selector("Pad")
 def select_pad(node: ir.Node, view: GraphView) -> PadStep | None:
     """Paddings of height and width with constant amounts."""
     picture = node.inputs[0]
@@ -188,7 +185,6 @@ def _per_axis(amounts: np.ndarray, axes: np.ndarray | None) -> tuple[list[int], 
     return before, after
 
 
-@selector("Slice")
 def select_slice(node: ir.Node, view: GraphView) -> SliceStep | None:
     """Slices with constant bounds, of channels or of height and width but not of both."""
     picture = node.inputs[0]

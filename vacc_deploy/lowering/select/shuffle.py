@@ -13,7 +13,6 @@ from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.movement import pixel_shuffle
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.moved import moved_output
-from vacc_deploy.lowering.select.registry import selector
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
 
@@ -62,7 +61,6 @@ class SpaceToDepthStep:
         return pixel_shuffle.build(pixel_shuffle.SpaceToDepthSpec(source, output, self.factor), target)
 
 
-@selector("DepthToSpace")
 def select_pixel_shuffle(node: ir.Node, view: GraphView) -> PixelShuffleStep | None:
     """``[DQ] → DepthToSpace → [Q]``."""
     moved = moved_output(node, view)
@@ -74,7 +72,6 @@ def select_pixel_shuffle(node: ir.Node, view: GraphView) -> PixelShuffleStep | N
     )
 
 
-@selector("SpaceToDepth")
 def select_space_to_depth(node: ir.Node, view: GraphView) -> SpaceToDepthStep | None:
     """``[DQ] → SpaceToDepth → [Q]``."""
     if node.attributes.get_string("mode", "DCR") != "DCR":

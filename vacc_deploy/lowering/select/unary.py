@@ -12,12 +12,10 @@ import onnx_ir as ir
 
 from vacc_deploy.lowering.graph import Operand, Value, as_plane
 from vacc_deploy.lowering.kernels.elementwise import prelu, table, unary
-from vacc_deploy.lowering.kernels.elementwise.float_functions import FUNCTIONS
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.activation import read_activation
 from vacc_deploy.lowering.select.codes import following_group, stored_codes
-from vacc_deploy.lowering.select.registry import selector
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
 from vacc_deploy.runtime.reference.integer_ops import unary_table
@@ -97,7 +95,6 @@ class FunctionStep:
         return unary.build(unary.UnarySpec(source, output, self.function, self.alpha, self.beta), target)
 
 
-@selector(*sorted(TABLE_OPS))
 def select_table(node: ir.Node, view: GraphView) -> TableStep | PReluStep | None:
     """``DQ → function → Q``."""
     group = view.group(node)
@@ -113,7 +110,6 @@ def select_table(node: ir.Node, view: GraphView) -> TableStep | PReluStep | None
     return PReluStep(source, output, names, activation.slope)
 
 
-@selector("PRelu", *sorted(FUNCTIONS))
 def select_function(node: ir.Node, view: GraphView) -> FunctionStep | PReluStep | None:
     """A function of a float picture."""
     picture = node.inputs[0]

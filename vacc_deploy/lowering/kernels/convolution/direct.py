@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
-from vacc_deploy.lowering.kernels.convolution.products import Inputs, Products
+from vacc_deploy.lowering.kernels.convolution.products import Inputs, Products, Source
 from vacc_deploy.lowering.kernels.convolution.section import Cut, Section, cut_section
 from vacc_deploy.lowering.kernels.isa.function import argument, read, register, write
-from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, constant, let
 from vacc_deploy.lowering.plane import Plane
 
@@ -29,13 +28,13 @@ _UNROLL = 4  # multiplications per sum in an iteration of the innermost loop
 
 
 @dataclass(frozen=True, slots=True)
-class DirectConvolution:
+class DirectConvolution(Generic[Source]):
     """A section, its planes and its kind of numbers; everything that fixes packing and code."""
 
     section: Section
     x: Plane
     y: Plane
-    products: Products
+    products: Products[Source]
 
     @property
     def cut(self) -> Cut:
@@ -78,7 +77,7 @@ class DirectConvolution:
         """Declares the packed weights."""
         return argument(name, self._shape, self.products.weight_dtype)
 
-    def emit(self, x: PlaneBuffer, weights: Buffer, start: Callable[[Expr], Expr], finish: Finish) -> None:
+    def emit(self, x: Source, weights: Buffer, start: Callable[[Expr], Expr], finish: Finish) -> None:
         """Appends the parallel loop that computes the section.
 
         Args:
@@ -176,7 +175,7 @@ class DirectConvolution:
             run(full, 0, full * (size // depth), -(-rest // depth))
 
 
-def merged_groups(groups: int, x: Plane, y: Plane, products: Products) -> int:
+def merged_groups(groups: int, x: Plane, y: Plane, products: Products[Any]) -> int:
     """Into how many groups a grouped convolution is cut, so that each one fills vectors and input blocks.
 
     Neighbouring groups are merged, with zeros for weights between them, until the merged group's outputs
@@ -211,6 +210,6 @@ def block_diagonal(weights: Array, groups: int, merged: int) -> Array:
     return result
 
 
-def zero_sums(products: Products) -> Callable[[Expr], Expr]:
+def zero_sums(products: Products[Any]) -> Callable[[Expr], Expr]:
     """Sums that start at nothing."""
     return lambda vector: constant(0, products.element, products.registers.lanes)

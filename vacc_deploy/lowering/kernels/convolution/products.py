@@ -7,7 +7,7 @@ sum is. `direct` builds a whole convolution from one.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy.typing as npt
 
@@ -20,7 +20,11 @@ Operand: TypeAlias = Any
 """A multiplicand in as many vectors as the instruction set needs."""
 
 
-class Products(ABC):
+Source = TypeVar("Source", bound=PlaneBuffer)
+"""The input as a kind of number reads it."""
+
+
+class Products(ABC, Generic[Source]):
     """One kind of number.
 
     Attributes:
@@ -42,7 +46,7 @@ class Products(ABC):
         """Packs weights (…, vectors, lanes, depth) into (…, vectors·weight_elements)."""
 
     @abstractmethod
-    def prepare(self, x: PlaneBuffer, shape: tuple[int, int]) -> Inputs:
+    def prepare(self, x: Source, shape: tuple[int, int]) -> Inputs:
         """Room for (rows, columns) of input; call it inside the parallel loop."""
 
     @abstractmethod

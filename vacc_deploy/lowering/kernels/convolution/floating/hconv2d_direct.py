@@ -21,7 +21,7 @@ from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
 )
 from vacc_deploy.lowering.kernels.convolution.floating.numbers import HconvNumbers
 from vacc_deploy.lowering.kernels.convolution.floating.products import FloatProducts
-from vacc_deploy.lowering.kernels.convolution.floating.source import source_arguments
+from vacc_deploy.lowering.kernels.convolution.floating.source import FloatSource, source_arguments
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
 from vacc_deploy.lowering.kernels.convolution.section import Section
 from vacc_deploy.lowering.kernels.isa.float_simd import float_simd_of
@@ -32,7 +32,7 @@ from vacc_deploy.lowering.target import Target
 Array: TypeAlias = npt.NDArray[Any]
 
 
-def convolution(spec: Hconv2dSpec, target: Target) -> DirectConvolution:
+def convolution(spec: Hconv2dSpec, target: Target) -> DirectConvolution[FloatSource]:
     """The one section that `spec` is."""
     products = FloatProducts(float_simd_of(target), spec.target, spec.weight_dtype)
     groups = merged_groups(spec.groups, spec.source, spec.target, products)

@@ -26,7 +26,7 @@ from vacc_deploy.lowering.kernels.convolution.floating.epilogue import (
 )
 from vacc_deploy.lowering.kernels.convolution.floating.numbers import HconvNumbers
 from vacc_deploy.lowering.kernels.convolution.floating.products import FloatProducts
-from vacc_deploy.lowering.kernels.convolution.floating.source import source_arguments
+from vacc_deploy.lowering.kernels.convolution.floating.source import FloatSource, source_arguments
 from vacc_deploy.lowering.kernels.convolution.floating.spec import HconvTranspose2dSpec
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.transposed import winograd_of
 from vacc_deploy.lowering.kernels.convolution.transposition import TransposePart, outputs_first
@@ -39,7 +39,9 @@ from vacc_deploy.lowering.target import Target
 Array: TypeAlias = npt.NDArray[Any]
 
 
-def _parts(spec: HconvTranspose2dSpec, target: Target) -> list[tuple[TransposePart, DirectConvolution]]:
+def _parts(
+    spec: HconvTranspose2dSpec, target: Target
+) -> list[tuple[TransposePart, DirectConvolution[FloatSource]]]:
     """The sections, each with its direct convolution."""
     products = FloatProducts(float_simd_of(target), spec.target, spec.weight_dtype)
     parts = spec.parts(merged_groups(spec.groups, spec.source, spec.target, products))

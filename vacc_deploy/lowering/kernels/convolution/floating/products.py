@@ -13,7 +13,6 @@ from vacc_deploy.lowering.kernels.convolution.products import Inputs, Operand, P
 from vacc_deploy.lowering.kernels.convolution.section import Registers
 from vacc_deploy.lowering.kernels.isa.float_simd import FloatSimd
 from vacc_deploy.lowering.kernels.isa.function import scratch
-from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, let, splat, store
 from vacc_deploy.lowering.plane import Plane, StorageType
 
@@ -22,7 +21,7 @@ Array: TypeAlias = npt.NDArray[Any]
 _VECTORS = 2  # most vectors of outputs in a register block
 
 
-class FloatProducts(Products):
+class FloatProducts(Products[FloatSource]):
     """float32 sums of float16 or float32 inputs and weights; products by FMA where the target has it."""
 
     depth = 1
@@ -41,8 +40,7 @@ class FloatProducts(Products):
     def pack(self, weights: Array) -> Array:  # noqa: D102
         return np.ascontiguousarray(weights.reshape(*weights.shape[:-3], -1)).astype(self.weight_dtype)
 
-    def prepare(self, x: PlaneBuffer, shape: tuple[int, int]) -> Inputs:  # noqa: D102
-        assert isinstance(x, FloatSource), x
+    def prepare(self, x: FloatSource, shape: tuple[int, int]) -> Inputs:  # noqa: D102
         return WidenedRows(x, shape, self.registers.lanes)
 
     def weights(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:  # noqa: D102

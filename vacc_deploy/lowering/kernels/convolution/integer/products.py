@@ -16,7 +16,7 @@ from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr
 Array: TypeAlias = npt.NDArray[Any]
 
 
-class CodeProducts(Products):
+class CodeProducts(Products[PlaneBuffer]):
     """Exact int32 sums of uint8 codes times int8 weights, four channels at a time."""
 
     depth = 4

@@ -80,7 +80,7 @@ class CodeSection(ABC):
 class DirectSection(CodeSection):
     """By the vector instruction set's dot products."""
 
-    def __init__(self, direct: DirectConvolution, groups: int) -> None:
+    def __init__(self, direct: DirectConvolution[PlaneBuffer], groups: int) -> None:
         self.direct, self.groups = direct, groups
         self.channels = direct.channels
 

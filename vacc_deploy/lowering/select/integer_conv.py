@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,6 @@ from vacc_deploy.lowering.kernels.window import Window
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.activation import Activation, following_activation
 from vacc_deploy.lowering.select.codes import stored_range
-from vacc_deploy.lowering.select.registry import selector
 from vacc_deploy.lowering.select.residual import Addition, following_addition, read_addition
 from vacc_deploy.lowering.select.unary import following_table, stored_table
 from vacc_deploy.lowering.select.window import group_count, reach, read_window
@@ -34,15 +33,57 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
+class IntegerResult:
+    """What a convolution's sums are made into, before anything that its kernel takes along.
+
+    Attributes:
+        output: Codes, or floats where nothing quantises them.
+        scale: (C_out,) float32: s_x·s_w/s_y to codes, s_x·s_w to floats.
+        zero_point: As stored; 0 for floats.
+        clamp: Smallest and largest stored code, a fused activation included.
+    """
+
+    output: Operand
+    scale: Array
+    zero_point: int = 0
+    clamp: tuple[int, int] = (0, 255)
+
+
+def integer_result(group: Group, weight_scales: Array, view: GraphView) -> IntegerResult:
+    """What the sums of a group are made into; `weight_scales` is (C_out,) float32."""
+    source_scale = group.operands[0].scale
+    if group.output is None:
+        output = view.float_plane(group.node.outputs[0])
+        return IntegerResult(output, np.float32(source_scale) * weight_scales)
+    output = view.coded_output(group)
+    assert output.value.quantization is not None
+    scale = multiplier(source_scale, weight_scales, group.output.scale)
+    return IntegerResult(output, scale, output.value.quantization.zero_point, stored_range(group))
+
+
+@dataclass(frozen=True, slots=True)
 class IntegerConvStep:
     """A convolution of codes: int32 accumulators, one multiply, one rounding.
 
-    `weight` is int8 in ONNX's order, `bias` (O,) int32 in units of s_x·s_w, `scale` (O,) float32:
-    s_x·s_w/s_y into a quantised output, s_x·s_w into a float one. A table or an addition may follow, each
-    exactly as if it were a step of its own.
+    A table or an addition may follow, each exactly as if it were a step of its own.
+
+    Attributes:
+        source: The picture.
+        result: What the sums are made into.
+        output: What the step makes: the result, or what follows it.
+        nodes: The ONNX nodes that it covers.
+        window: What slides.
+        transposed: Whether it slides over the output.
+        groups: Equal parts of the channels that are convolved apart.
+        weight: int8, ONNX's order.
+        bias: (C_out,) int32, in units of s_x·s_w.
+        relu: Whether a float result is 0 where the sum is negative; codes have the clamp for that.
+        table: uint8 (256,), from stored code of the result to stored code of the output.
+        addition: What is added to the result.
     """
 
     source: Operand
+    result: IntegerResult
     output: Operand
     nodes: tuple[str, ...]
     window: Window
@@ -50,10 +91,7 @@ class IntegerConvStep:
     groups: int
     weight: Array
     bias: Array
-    scale: Array
-    zero_point: int = 0  # of the convolution's own result, as stored
-    clamp: tuple[int, int] = (0, 255)  # of that result
-    relu: bool = False  # behind a float result; codes have `clamp` for that
+    relu: bool = False
     table: Array | None = None
     addition: Addition | None = None
 
@@ -72,7 +110,7 @@ class IntegerConvStep:
         source, output = as_plane(inputs[0]), as_plane(output)
         geometry = (source, output, self.window, self.groups, self._epilogue(inputs, output))
         factors = None if self.addition is None else self.addition.factors
-        numbers = QConvNumbers(self.weight, self.bias, self.scale, self.table, factors)
+        numbers = QConvNumbers(self.weight, self.bias, self.result.scale, self.table, factors)
         if self.transposed:
             return qconv_transpose2d.build(QConvTranspose2dSpec(*geometry), target, numbers)
         return qconv2d.build(QConv2dSpec(*geometry), target, numbers)
@@ -80,26 +118,25 @@ class IntegerConvStep:
     def _epilogue(self, inputs: Sequence[Plane | Value], output: Plane) -> Epilogue:
         if output.dtype != "uint8":
             return Epilogue(relu=self.relu)
-        low, high = self.clamp
+        zero_point = self.result.zero_point
+        codes = Epilogue(zero_point, *self.result.clamp, table_zero_point=zero_point)
         if self.table is not None:
-            lines = slopes_of(self.table, self.zero_point, output.fill) is not None
-            kind: Literal["slopes", "shared"] = "slopes" if lines else "shared"
-            return Epilogue(self.zero_point, low, high, table=kind, table_zero_point=output.fill)
-        if self.addition is None:
-            return Epilogue(self.zero_point, low, high, table_zero_point=self.zero_point)
-        other = inputs[1]
-        assert isinstance(other, Plane)
-        added = Residual(other, *self.addition.clamp)
-        return Epilogue(self.zero_point, low, high, table_zero_point=self.zero_point, residual=added)
+            lines = slopes_of(self.table, zero_point, output.fill) is not None
+            return replace(codes, table="slopes" if lines else "shared", table_zero_point=output.fill)
+        if self.addition is not None:
+            return replace(codes, residual=Residual(as_plane(inputs[1]), *self.addition.clamp))
+        return codes
 
 
-@selector("Conv", "ConvTranspose")
 def select_integer_conv(node: ir.Node, view: GraphView) -> IntegerConvStep | None:
-    """``DQ(x), DQ(w) → Conv → [Relu | Clip] → [Q]``; without the Q the result is a float plane."""
+    """``DQ(x), DQ(w) → Conv → [Relu | Clip] → [Q]``; without the Q the result is a float plane.
+
+    Takes along what alone reads the result: a table or an addition of codes, a Relu of floats.
+    """
     group = view.group(node)
     if group is None or group.operands[1].constant is None or group.operands[1].zero_point != 0:
         return None
-    codes, weight = group.operands[0], group.operands[1].constant
+    weight = group.operands[1].constant
     transposed, groups = node.op_type == "ConvTranspose", group_count(node)
     channels = weight.shape[1] * groups if transposed else weight.shape[0]
     scales = group.operands[1].scale.astype(np.float32).reshape(-1)
@@ -110,39 +147,31 @@ def select_integer_conv(node: ir.Node, view: GraphView) -> IntegerConvStep | Non
     size = source.value.shape[2:]
     window = read_window(node, (weight.shape[2], weight.shape[3]), (size[0], size[1]))
     bias = group.operands[2].constant if len(group.operands) > 2 else None
-    made, relu = _float_result(node, view)
-    output = view.float_plane(made) if group.output is None else view.coded_output(group)
+    result = integer_result(group, scales, view)
     step = IntegerConvStep(
-        source=replace(source, reach=reach(window, source, output, transposed=transposed)),
-        output=output,
+        source=replace(source, reach=reach(window, source, result.output, transposed=transposed)),
+        result=result,
+        output=result.output,
         nodes=(),
         window=window,
         transposed=transposed,
         groups=groups,
         weight=weight,
         bias=np.zeros(channels, np.int32) if bias is None else bias,
-        scale=np.float32(codes.scale) * scales,
     )
-    if group.output is None:
-        return replace(step, nodes=view.take([node, *relu]), relu=bool(relu))
-    assert output.value.quantization is not None
-    step = replace(
-        step,
-        scale=multiplier(codes.scale, scales, group.output.scale),
-        zero_point=output.value.quantization.zero_point,
-        clamp=stored_range(group),
-    )
-    return _with_tail(step, group, view)
+    return _with_relu(step, node, view) if group.output is None else _with_tail(step, group, view)
 
 
-def _float_result(node: ir.Node, view: GraphView) -> tuple[ir.Value, list[ir.Node]]:
-    """What a convolution hands out in float: its own result, or that of the Relu that alone reads it."""
-    result, activation, nodes = following_activation(node.outputs[0], view)
-    return (result, nodes) if activation == Activation(low=0.0) else (node.outputs[0], [])
+def _with_relu(step: IntegerConvStep, node: ir.Node, view: GraphView) -> IntegerConvStep:
+    """The convolution to floats with the Relu that alone reads them, if there is one."""
+    made, activation, relu = following_activation(node.outputs[0], view)
+    if activation != Activation(low=0.0):
+        return replace(step, nodes=view.take([node]))
+    return replace(step, nodes=view.take([node, *relu]), output=view.float_plane(made), relu=True)
 
 
 def _with_tail(step: IntegerConvStep, group: Group, view: GraphView) -> IntegerConvStep:
-    """The convolution with the table or the addition that alone reads its codes, if there is one."""
+    """The convolution to codes with the table or the addition that alone reads them, if there is one."""
     table = following_table(group, view)
     if table is not None:
         nodes = view.take([*view.group_nodes(group), *view.group_nodes(table)])
