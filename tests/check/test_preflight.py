@@ -56,6 +56,7 @@ def test_caller_decides_what_is_supported(tmp_path: Path) -> None:
 
 def test_open_shape_and_types(tmp_path: Path) -> None:
     relu = helper.make_node("Relu", ["x"], ["y"])
+    assert not _save(tmp_path / "m.onnx", relu, shape=("n", 3, 8, 8)).warnings
     assert (
         "open shape [1, 3, 'h', '?']" in _save(tmp_path / "m.onnx", relu, shape=(1, 3, "h", None)).warnings[0]
     )

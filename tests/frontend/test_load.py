@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from torch.nn import functional as F
 
@@ -67,7 +69,7 @@ def example() -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(0).random((1, 3, 16, 12), dtype=np.float32))
 
 
-@pytest.mark.parametrize("form", ["onnx", "dynamic", "opset13", "torchscript"])
+@pytest.mark.parametrize("form", ["onnx", "dynamic", "open batch", "opset13", "torchscript"])
 def test_every_form_computes_the_same(
     form: str, norms: nn.Module, example: torch.Tensor, tmp_path: Path, run: Any
 ) -> None:
@@ -80,8 +82,10 @@ def test_every_form_computes_the_same(
             options["dynamic_axes"] = {"input": {0: "n", 2: "h", 3: "w"}}
         if form == "opset13":
             options["opset_version"] = 13
+        if form == "open batch":
+            options["dynamic_axes"] = {"input": {0: "n"}}
         export_onnx(norms, example, path, **options)
-    model = load_model(path, {"input": (1, 3, 16, 12)})
+    model = load_model(path, None if form == "open batch" else {"input": (1, 3, 16, 12)})
     (got,) = run(model, example.numpy())
     np.testing.assert_allclose(got, norms(example).numpy(), rtol=0, atol=1e-5)
     kinds = Counter(node.op_type for node in model.graph)
@@ -93,6 +97,102 @@ def test_every_form_computes_the_same(
     assert all(names)
     assert len(set(names)) == len(names)
     assert all(value.shape is not None for node in model.graph for value in node.outputs)
+
+
+@pytest.mark.parametrize("form", ["onnx", "torchscript"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64], ids=["half", "double"])
+def test_any_precision_is_read_as_float32(
+    dtype: torch.dtype, form: str, norms: nn.Module, example: torch.Tensor, tmp_path: Path, run: Any
+) -> None:
+    network, path = copy.deepcopy(norms).to(dtype), tmp_path / "net"
+    if form == "torchscript":
+        torch.jit.trace(network, example.to(dtype)).save(str(path))
+    else:
+        export_onnx(network, example.to(dtype), path)
+    model = load_model(path, {"input": (1, 3, 16, 12)})
+    values = [*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values()]
+    assert {value.dtype for value in values} <= {ir.DataType.FLOAT, ir.DataType.INT64}
+    (got,) = run(model, example.numpy())
+    # The weights alone were rounded: better than what the half-precision network itself computes.
+    np.testing.assert_allclose(
+        got, norms(example).numpy(), rtol=0, atol=4e-3 if dtype == torch.float16 else 1e-5
+    )
+
+
+def test_casts_and_constants_of_other_precisions_follow() -> None:
+    half = numpy_helper.from_array(np.float16([0.5]), "half")
+    nodes = [
+        helper.make_node("Cast", ["x"], ["h"], to=TensorProto.FLOAT16),
+        helper.make_node("Constant", [], ["c"], value=half),
+        helper.make_node("Mul", ["h", "c"], ["m"]),
+        helper.make_node("Cast", ["m"], ["y"], to=TensorProto.DOUBLE),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3))
+    y = helper.make_tensor_value_info("y", TensorProto.DOUBLE, (1, 3))
+    opset = [helper.make_opsetid("", 17)]
+    model = clean(helper.make_model(helper.make_graph(nodes, "g", [x], [y]), opset_imports=opset), None, "m")
+    assert [node.op_type for node in model.graph] == ["Mul"]
+    assert model.graph.outputs[0].dtype == ir.DataType.FLOAT
+
+
+UNKNOWN = {
+    "misspelt": ("", "Convv", "ONNX does not know: Convv (node first and 1 more)"),
+    "of a plug-in": ("com.acme", "Conv", "ONNX does not know: com.acme.Conv (node first and 1 more)"),
+}
+
+
+@pytest.mark.parametrize("opset", [13, 17])
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_unknown_operators_are_named_before_anything_else(case: str, opset: int) -> None:
+    domain, operator, message = UNKNOWN[case]
+    nodes = [
+        helper.make_node(operator, ["x"], ["h"], name="first", domain=domain),
+        helper.make_node(operator, ["h"], ["y"], name="second", domain=domain),
+    ]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3, 8, 8)) for name in "xy"]
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("com.acme", 1)]
+    model = helper.make_model(helper.make_graph(nodes, "g", values[:1], values[1:]), opset_imports=opsets)
+    with pytest.raises(ModelError, match="export the network with standard operators") as caught:
+        clean(model, None, "m.onnx")
+    assert message in str(caught.value)
+
+
+def _with_functions(*bodies: list[str]) -> onnx.ModelProto:
+    """A model that calls ``f0`` of its own; function ``f<i>`` calls the operators in ``bodies[i]``."""
+    standard, own = helper.make_opsetid("", 17), helper.make_opsetid("own", 1)
+
+    def chain(operators: list[str], first: str, last: str) -> list[onnx.NodeProto]:
+        names = [first, *(f"h{index}" for index in range(len(operators) - 1)), last]
+        return [
+            helper.make_node(name, [names[i]], [names[i + 1]], domain="own" if name.startswith("f") else "")
+            for i, name in enumerate(operators)
+        ]
+
+    functions = [
+        helper.make_function("own", f"f{i}", ["a"], ["b"], chain(body, "a", "b"), [standard, own])
+        for i, body in enumerate(bodies)
+    ]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3)) for name in "xy"]
+    graph = helper.make_graph(chain(["f0"], "x", "y"), "g", values[:1], values[1:])
+    return helper.make_model(graph, functions=functions, opset_imports=[standard, own])
+
+
+def test_functions_of_the_model_itself_are_inlined() -> None:
+    model = clean(_with_functions(["Relu", "f1"], ["Tanh"]), None, "m.onnx")
+    assert [node.op_type for node in model.graph] == ["Relu", "Tanh"]
+
+
+ENDLESS_FUNCTIONS = {
+    "a circle": ([["f1"], ["f0"]], "more than 64 levels deep"),
+    "ten of ten of ten": ([[f"f{i + 1}"] * 10 for i in range(9)] + [["Relu"]], "more than 25000 nodes"),
+}
+
+
+@pytest.mark.parametrize("case", ENDLESS_FUNCTIONS)
+def test_functions_that_grow_without_end_are_refused(case: str) -> None:
+    bodies, message = ENDLESS_FUNCTIONS[case]
+    with pytest.raises(ModelError, match=message):
+        clean(_with_functions(*bodies), None, "m.onnx")
 
 
 def test_loading_twice_changes_nothing(norms: nn.Module, example: torch.Tensor, tmp_path: Path) -> None:

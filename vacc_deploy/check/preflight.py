@@ -68,7 +68,8 @@ def _counts(graph: Any) -> dict[str, int]:
 def _check_input(path: Path, value: Any, finding: Finding) -> None:
     tensor = value.type.tensor_type
     dims = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?" for dim in tensor.shape.dim]
-    if not all(isinstance(dim, int) and dim > 0 for dim in dims):
+    sizes = dims[1:] if len(dims) > 1 and isinstance(dims[0], str) else dims  # an open batch alone becomes 1
+    if not all(isinstance(dim, int) and dim > 0 for dim in sizes):
         finding.warnings.append(
             f"{path}: input '{value.name}' has the open shape {dims}; "
             "frontend.shape of the build YAML must fix it"

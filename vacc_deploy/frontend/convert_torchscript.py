@@ -103,6 +103,7 @@ def convert(path: Path, inputs: Mapping[str, Sequence[int]] | None) -> onnx.Mode
                 "the TorchScript file cannot be converted to ONNX",
                 where=str(path),
                 why=lines[-1] if lines else f"the converter stopped with code {done.returncode}",
-                hint="check that frontend.shape gives the network's real input shape",
+                hint="check that frontend.shape gives the network's real input shape; a network saved by "
+                "torch.jit.script may have branches that cannot be exported: save it by torch.jit.trace",
             )
         return onnx.load_model(target)

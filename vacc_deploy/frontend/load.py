@@ -15,9 +15,12 @@ from vacc_deploy.frontend.constant_scale import constant_scale
 from vacc_deploy.frontend.depthwise_filter import depthwise_filter
 from vacc_deploy.frontend.finite_weights import require_finite
 from vacc_deploy.frontend.fold_batchnorm import fold_batchnorm
+from vacc_deploy.frontend.inline_functions import inline_functions
+from vacc_deploy.frontend.known_operators import require_known_operators
 from vacc_deploy.frontend.linear_bias import linear_bias
 from vacc_deploy.frontend.settled_sizes import require_settled_sizes
 from vacc_deploy.frontend.simplify import normalise, simplify
+from vacc_deploy.frontend.single_precision import to_single_precision
 from vacc_deploy.frontend.static_modulation import static_modulation
 from vacc_deploy.frontend.static_shapes import set_input_shapes
 from vacc_deploy.safe_io import check_torchscript, open_source, read_onnx
@@ -38,11 +41,15 @@ def clean(
         fold: Fold BatchNormalization and constant factors into convolutions as well.
 
     Returns:
-        Static shapes, constants folded, opset ≥ 17, all nodes named, metadata kept.
+        Static shapes, float32, constants folded, opset ≥ 17, all nodes named, metadata kept.
 
     Raises:
-        ModelError: Shapes are missing, wrong or ambiguous, weights are not finite, or the model is not valid.
+        ModelError: An operator is unknown, shapes are missing, wrong or ambiguous, weights are not finite, or
+            the model is not valid.
     """
+    model = inline_functions(model, where)
+    require_known_operators(model, where)
+    to_single_precision(model)
     set_input_shapes(model, inputs, where)
     model = _raise_opset(model, where)
     model = simplify(model, where)

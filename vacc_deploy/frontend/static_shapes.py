@@ -23,6 +23,13 @@ def _declared(value: onnx.ValueInfoProto) -> list[int | str]:
     return [dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or "?") for dim in dims]
 
 
+def one_picture(declared: Sequence[int | str]) -> list[int | str]:
+    """The declared shape, with a batch of 1 where the batch alone is open, as dynamic axes often leave it."""
+    rest = list(declared[1:])
+    batch_is_open = bool(rest) and not isinstance(declared[0], int)
+    return [1, *rest] if batch_is_open and all(isinstance(size, int) for size in rest) else list(declared)
+
+
 def _text(shape: Sequence[int | str]) -> str:
     return "[" + ", ".join(str(size) for size in shape) + "]"
 
@@ -34,6 +41,7 @@ def set_input_shapes(model: onnx.ModelProto, shapes: Mapping[str, Shape] | None,
         model: The model; its inner shape annotations are dropped, to be inferred anew.
         shapes: Input name → shape.  None or an input left out keeps a declared static shape.  A single
             shape for a single input counts whatever it is called: configs and exporters often disagree.
+            A batch dimension left open, and nothing else, is 1, as in every artifact.
         where: The file, for messages.
 
     Raises:
@@ -56,7 +64,7 @@ def set_input_shapes(model: onnx.ModelProto, shapes: Mapping[str, Shape] | None,
     ]
     for value in inputs:
         declared = _declared(value)
-        shape = wanted.get(value.name, declared)
+        shape = wanted.get(value.name, one_picture(declared))
         error = _check(value.name, declared, shape, where)
         if error is not None:
             problems.append(error)

@@ -107,10 +107,10 @@ def to_onnx(
 
 
 def load_module(path: Path) -> tuple[torch.jit.ScriptModule, str]:
-    """A TorchScript file as a frozen-parameter module on the CPU, and its metadata document or ``""``."""
+    """A TorchScript file as a frozen float32 module on the CPU, and its metadata document or ``""``."""
     extra: dict[str, str | bytes] = {METADATA_FILE: ""}
     module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
-    module.eval()
+    module.eval().float()  # networks are saved in half precision, too; their inputs are float32 here
     for parameter in module.parameters():
         parameter.requires_grad_(False)
     document = extra[METADATA_FILE]
