@@ -4,5 +4,6 @@
 convolution (``qconv2d``, ``hconv2d``), which chooses among the algorithms of its folder, and a transposed
 one; ``winograd`` is in both the same transform in their own arithmetic. What they share lies here: `spec`;
 `section` and `direct`, the definition in register blocks for any kind of number (`products`);
-`transposition`, a transposed convolution as ordinary ones, and `four_results`, as Winograd sees it.
+`transposition`, a transposed convolution as ordinary ones; `four_phases` and `four_results`, convolutions
+in steps of 2 as Winograd sees them.
 """

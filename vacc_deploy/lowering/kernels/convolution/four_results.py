@@ -3,6 +3,7 @@
 Even and odd rows and columns of the output are four pictures (*results*), each output of which two
 neighbouring inputs make, or one alone, along each axis. Seen in a window of 2×2, in which a single tap is
 either the first or the second, all four read the same inputs: Winograd transforms these once for all of them.
+`four_phases` is the mirror image.
 """
 
 from __future__ import annotations
@@ -63,10 +64,10 @@ class FourResults:
         return found[0], found[1]
 
 
-def contributes(single: tuple[int, int], points: int, result: Expr, position: Expr) -> Expr:
+def result_seen_at(single: tuple[int, int], points: int, result: Expr, position: Expr) -> Expr:
     """Whether products of a result can differ from 0 at a position of a transformed tile.
 
-    A single tap gives 0 at the point 0, the first, if it comes second, else at ∞, the last.
+    A single tap gives 0 at the point 0, the first, where it is the second of the two, else at ∞, the last.
 
     Args:
         single: As in `FourResults`.

@@ -8,9 +8,8 @@ values, multiplied point by point, summed over the input channels, and transform
 (Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015, with points 0, ±1, ±2, ∞.)
 All of it is float32; `tiles` has the stages.
 
-In steps of 2, even and odd rows and columns of the input are four pictures (*phases*), over which taps 0 and
-2 of the filter, or tap 1 alone, slide in steps of 1. Each is an F(4×4, 2×2), and their products add up before
-they are transformed back: 81 where the definition has 144, since what a single tap makes zero is left out.
+In steps of 2, it is the sum of four F(4×4, 2×2) over the phases of the input (`four_phases`): 81
+multiplications where the definition has 144, since what a single tap makes zero is left out.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import numpy.typing as npt
-from tvm.tirx.script import builder as T
 
 from vacc_deploy.lowering.kernels.convolution.floating.numbers import HconvNumbers
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
@@ -31,8 +29,8 @@ from vacc_deploy.lowering.kernels.convolution.floating.winograd.transforms impor
     THREE_TAPS,
     TWO_TAPS,
 )
+from vacc_deploy.lowering.kernels.convolution.four_phases import PHASES, phase_seen_at, tap
 from vacc_deploy.lowering.kernels.isa.float_simd import float_simd_of
-from vacc_deploy.lowering.kernels.isa.vector import Expr
 from vacc_deploy.lowering.kernels.window import Window
 from vacc_deploy.lowering.target import Target
 
@@ -60,21 +58,11 @@ def _kernel(spec: Hconv2dSpec, target: Target) -> WinogradKernel:
     kernel = WinogradKernel(spec, simd, blocking, spec.window.padding)
     if stride == 1:
         return kernel
-    phases = [(row, column) for row in range(stride) for column in range(stride)]
-    return replace(kernel, taps=tuple(partial(_tap, phase) for phase in phases), contributes=_contributes)
-
-
-def _tap(phase: tuple[int, int], place: tuple[int, int]) -> tuple[int, int] | None:
-    """The filter's tap at a place of the window over a phase of the input."""
-    row, column = (2 * place[axis] + phase[axis] for axis in range(2))
-    return (row, column) if max(row, column) < 3 else None
-
-
-def _contributes(result: Expr, phase: Expr, point: Expr) -> Expr:
-    """A single tap gives 0 at ∞, the last point."""
-    points = TWO_TAPS.points
-    row, column = T.floordiv(point, points), T.floormod(point, points)
-    return T.And(row + T.floordiv(phase, 2) < points, column + T.floormod(phase, 2) < points)
+    return replace(
+        kernel,
+        taps=tuple(partial(tap, phase) for phase in PHASES),
+        contributes=lambda result, phase, point: phase_seen_at(form.points, phase, point),
+    )
 
 
 def pack(spec: Hconv2dSpec, target: Target, numbers: HconvNumbers) -> dict[str, Array]:

@@ -12,7 +12,7 @@ from vacc_deploy.lowering.kernels.convolution.floating.spec import HconvTranspos
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.blocking import cut, tile_count
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.kernel import WinogradKernel
 from vacc_deploy.lowering.kernels.convolution.floating.winograd.transforms import OUTPUTS, TWO_TAPS
-from vacc_deploy.lowering.kernels.convolution.four_results import SPREAD, FourResults, contributes
+from vacc_deploy.lowering.kernels.convolution.four_results import SPREAD, FourResults, result_seen_at
 from vacc_deploy.lowering.kernels.isa.float_simd import float_simd_of
 from vacc_deploy.lowering.target import Target
 
@@ -36,5 +36,5 @@ def winograd_of(spec: HconvTranspose2dSpec, target: Target) -> WinogradKernel | 
         blocking,
         results.window.padding,
         tuple(partial(results.tap, part) for part in results.parts),
-        lambda result, phase, point: contributes(results.single, TWO_TAPS.points, result, point),
+        lambda result, phase, point: result_seen_at(results.single, TWO_TAPS.points, result, point),
     )

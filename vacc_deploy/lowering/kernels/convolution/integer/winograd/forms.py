@@ -18,23 +18,21 @@ and only changes the exponent there.
   allow larger ones, the input channels are cut into shares that stay below, each is brought back by itself,
   and they are added up as plain int32.
 
-`Strided`, steps of 2: even and odd rows and columns of the input are four pictures (*phases*), over which
-taps 0 and 2 of the filter, or tap 1 alone, slide in steps of 1. Each is an F(4×4, 2×2), and their products
-add up before they are transformed back: 81 where 144 are needed, since one tap alone takes 4 points of 5.
+`Strided`, steps of 2, is the sum of four F(4×4, 2×2) over the phases of the input (`four_phases`): 81
+products where 144 are needed, since one tap alone takes 4 points of 5.
 
 * ``Bᵀ d B`` lies within ±36·255 and ``G g Gᵀ``, with G times 6, within ±36·128.
 * Sums arrive as ``36 · acc``, and leave as ``4 · acc``.
 
-`Transposed`, in steps of 2, is the mirror image: even and odd rows and columns of the *output* are four
-pictures (*results*), each output of which two neighbouring inputs make, or one alone. All four share the
-transformed input of an F(4×4, 2×2), with the same limits: again 81 products where 144 are needed.
+`Transposed`, in steps of 2, is the mirror image: four results (`four_results`), which share the transformed
+input of an F(4×4, 2×2), with the same limits: again 81 products where 144 are needed.
 """
 
 from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -42,7 +40,8 @@ import numpy as np
 import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
-from vacc_deploy.lowering.kernels.convolution.four_results import SPREAD, contributes
+from vacc_deploy.lowering.kernels.convolution.four_phases import PHASES, STRIDE, phase_seen_at, tap
+from vacc_deploy.lowering.kernels.convolution.four_results import SPREAD, result_seen_at
 from vacc_deploy.lowering.kernels.isa.vector import Expr, constant, element_of, lanes_of, let, wrapping
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -177,7 +176,7 @@ class Dense(Form):
 
 
 class _TwoTaps(Form):
-    """Two taps each way: points 0, 1, −1, 2, ∞. A single tap gives 0 at 0 if it comes second, else at ∞."""
+    """Two taps each way: points 0, 1, −1, 2, ∞."""
 
     side, factor, gain = 5, 4, 144 / 81
     _weight_transform = np.array([[3, 0], [-3, -3], [-1, 1], [1, 2], [0, 6]], np.int32)  # 6·G
@@ -205,23 +204,15 @@ class _TwoTaps(Form):
 class Strided(_TwoTaps):
     """Steps of 2: a result from four phases."""
 
-    stride = 2
-    phases = ((0, 0), (0, 1), (1, 0), (1, 1))
+    stride = STRIDE
+    phases = PHASES
 
     def filters(self, weights: Array) -> list[Array]:
         """What slides over the phases, (C_out, C_in, 2, 2), of weights (C_out, C_in, 3, 3)."""
-        filters = []
-        for row, column in self.phases:
-            part = weights[:, :, row::2, column::2]
-            taps = np.zeros((*weights.shape[:2], 2, 2), weights.dtype)
-            taps[:, :, : part.shape[2], : part.shape[3]] = part
-            filters.append(taps)
-        return filters
+        return [two_tap_filter(weights, functools.partial(tap, phase)) for phase in self.phases]
 
     def contributes(self, phase: Expr, result: Expr, position: Expr) -> Expr:  # noqa: D102
-        row, column = self.first_pixel(phase)
-        i, j = T.floordiv(position, self.side), T.floormod(position, self.side)
-        return T.And(i + row < self.side, j + column < self.side)
+        return phase_seen_at(self.side, phase, position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +228,17 @@ class Transposed(_TwoTaps):
     spread = SPREAD
 
     def contributes(self, phase: Expr, result: Expr, position: Expr) -> Expr:  # noqa: D102
-        return contributes(self.single, self.side, result, position)
+        return result_seen_at(self.single, self.side, result, position)
+
+
+def two_tap_filter(weights: Array, tap_at: Callable[[tuple[int, int]], tuple[int, int] | None]) -> Array:
+    """A filter (C_out, C_in, 2, 2): at each place the tap of the 3×3 `weights` that `tap_at` names."""
+    taps = np.zeros((*weights.shape[:2], 2, 2), weights.dtype)
+    for place in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        found = tap_at(place)
+        if found is not None:
+            taps[:, :, place[0], place[1]] = weights[:, :, found[0], found[1]]
+    return taps
 
 
 FORMS: dict[int, Dense | Strided] = {form.stride: form for form in (Dense(), Strided())}

@@ -5,6 +5,7 @@ The output's four pictures (`four_results`) are the results of the form `Transpo
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -20,7 +21,7 @@ from vacc_deploy.lowering.kernels.convolution.integer.sums import (
     largest_sum,
     pad_channels,
 )
-from vacc_deploy.lowering.kernels.convolution.integer.winograd.forms import Transposed
+from vacc_deploy.lowering.kernels.convolution.integer.winograd.forms import Transposed, two_tap_filter
 from vacc_deploy.lowering.kernels.convolution.integer.winograd.tiles import WinogradTiles
 from vacc_deploy.lowering.kernels.convolution.integer.winograd.tiling import (
     FAR_WEIGHTS,
@@ -64,14 +65,10 @@ class TransposedTiling:
 
     def pack(self, numbers: QConvNumbers) -> dict[str, Array]:
         """Parameters in argument order, biases of every result; weights (C_out, C_in, 3, 3)."""
-        weights, spec, channels = numbers.weights, self.tiling.spec, self.tiling.channels
+        spec, channels = self.tiling.spec, self.tiling.channels
         filters, biases = [], []
         for part in self.results.parts:
-            taps = np.zeros((*weights.shape[:2], 2, 2), np.int8)
-            for place in np.ndindex(2, 2):
-                tap = self.results.tap(part, place)
-                if tap is not None:
-                    taps[:, :, place[0], place[1]] = weights[:, :, tap[0], tap[1]]
+            taps = two_tap_filter(numbers.weights, functools.partial(self.results.tap, part))
             filters.append([taps])
             biases.append(pad_channels(fold_zero_point(taps, numbers.bias, spec.source.fill), 0, channels))
         bias, multiplier = self.tiling.form.scale_sums(np.concatenate(biases), numbers.multiplier)
