@@ -3,53 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+from convolution_geometry import Geometry
 from plane_harness import BOTH_SIDES, codes, run_to_plane, to_plane
 
 from vacc_deploy.lowering.kernels.convolution.integer import qconv2d
 from vacc_deploy.lowering.kernels.convolution.integer.epilogue import Epilogue
 from vacc_deploy.lowering.kernels.convolution.integer.numbers import QConvNumbers
 from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec
-from vacc_deploy.lowering.kernels.window import Window
-from vacc_deploy.lowering.plane import Halo, Plane
+from vacc_deploy.lowering.plane import Halo, StorageType
 from vacc_deploy.lowering.target import Target
-from vacc_deploy.runtime.reference.conv2d import accumulate, output_size
+from vacc_deploy.runtime.reference.conv2d import accumulate
 from vacc_deploy.runtime.reference.fixed_point import per_channel, requantize, to_half
 
 PLAIN = Epilogue(zero_point=128)
 
 
 @dataclass(frozen=True)
-class Case:
-    """One convolution; `pads` is (top, left, bottom, right)."""
+class Case(Geometry):
+    """One convolution of codes."""
 
-    inputs: int
-    outputs: int
-    height: int = 7
-    width: int = 13
-    kernel: tuple[int, int] = (3, 3)
-    stride: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    pads: tuple[int, int, int, int] = (1, 1, 1, 1)
-    batch: int = 1
     zero_point: int = 0
     source_halo: Halo | None = None
     target_halo: Halo = BOTH_SIDES
     epilogue: Epilogue = PLAIN
-    dtype: Any = "uint8"
+    dtype: StorageType = "uint8"
 
     def spec(self) -> QConv2dSpec:
-        top, left, bottom, right = self.pads
-        rows = output_size(self.height, self.kernel[0], self.stride[0], self.dilation[0], top, bottom)
-        columns = output_size(self.width, self.kernel[1], self.stride[1], self.dilation[1], left, right)
-        halo = self.source_halo or Halo(top, left, bottom, right)
-        source = Plane(self.batch, self.inputs, self.height, self.width, "uint8", halo, self.zero_point)
+        source = self.source("uint8", self.source_halo, self.zero_point)
         fill = 0 if self.dtype == "float16" else self.epilogue.zero_point
-        out = Plane(self.batch, self.outputs, rows, columns, self.dtype, self.target_halo, fill)
-        window = Window(self.kernel, self.stride, self.dilation, (top, left))
-        return QConv2dSpec(source, out, window, epilogue=self.epilogue)
+        target = self.target(self.dtype, self.target_halo, fill)
+        return QConv2dSpec(source, target, self.window, self.groups, self.epilogue)
 
 
 @dataclass
@@ -70,12 +55,11 @@ class Numbers:
 def random_numbers(case: Case, seed: int = 0) -> Numbers:
     rng = np.random.default_rng(seed)
     spec = case.spec()
-    terms = case.inputs * spec.window.taps
     return Numbers(
         codes(spec.source, seed),
-        rng.integers(-127, 128, (case.outputs, case.inputs, *case.kernel)).astype(np.int8),
+        rng.integers(-127, 128, spec.weight_shape).astype(np.int8),
         rng.integers(-3000, 3000, case.outputs).astype(np.int32),
-        (rng.uniform(0.2, 2.0, case.outputs) * 60 / (5500 * terms**0.5)).astype(np.float32),
+        (rng.uniform(0.2, 2.0, case.outputs) * 60 / (5500 * case.terms**0.5)).astype(np.float32),
     )
 
 
@@ -88,6 +72,7 @@ def sums(case: Case, numbers: Numbers) -> np.ndarray:
         strides=case.stride,
         pads=case.pads,
         dilations=case.dilation,
+        groups=case.groups,
     )
 
 

@@ -9,6 +9,7 @@ import float_reference
 import numpy as np
 import pytest
 import tvm
+from convolution_geometry import Geometry
 from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, floats, run_to_plane, to_plane
 
 from vacc_deploy.errors import ModelError
@@ -31,8 +32,7 @@ from vacc_deploy.lowering.kernels.convolution.transposition import (
 from vacc_deploy.lowering.kernels.isa.simd import simd_of
 from vacc_deploy.lowering.kernels.isa.tile import EmulatedTiles
 from vacc_deploy.lowering.kernels.kernel import Kernel
-from vacc_deploy.lowering.kernels.window import Window
-from vacc_deploy.lowering.plane import Halo, Plane
+from vacc_deploy.lowering.plane import Halo, Plane, StorageType
 from vacc_deploy.lowering.target import TARGETS
 from vacc_deploy.runtime.reference.add import add, add_factors
 from vacc_deploy.runtime.reference.conv_transpose2d import accumulate
@@ -40,20 +40,14 @@ from vacc_deploy.runtime.reference.fixed_point import per_channel, requantize, t
 
 
 @dataclass(frozen=True)
-class Case:
-    """One transposed convolution; `pads` is (top, left, bottom, right)."""
+class Case(Geometry):
+    """One transposed convolution."""
 
-    inputs: int
-    outputs: int
     height: int = 5
     width: int = 7
     kernel: tuple[int, int] = (4, 4)
     stride: tuple[int, int] = (2, 2)
-    dilation: tuple[int, int] = (1, 1)
-    pads: tuple[int, int, int, int] = (1, 1, 1, 1)
     output_padding: tuple[int, int] = (0, 0)
-    groups: int = 1
-    batch: int = 1
     zero_point: int = 128
 
     @property
@@ -64,14 +58,13 @@ class Case:
         ]
         return full[0] - self.pads[0] - self.pads[2], full[1] - self.pads[1] - self.pads[3]
 
-    def planes(self, x_type: Any, y_type: Any, fills: tuple[int, int] = (0, 0)) -> tuple[Plane, Plane]:
-        bare = Plane(self.batch, self.inputs, self.height, self.width, x_type, Halo(), fills[0])
-        y = Plane(self.batch, self.outputs, *self.output_size, y_type, BOTH_SIDES, fills[1])
-        return replace(bare, halo=required_halo(transpose_parts(self.window, y.size), bare.size)), y
-
-    @property
-    def window(self) -> Window:
-        return Window(self.kernel, self.stride, self.dilation, self.pads[:2])
+    def planes(
+        self, x_type: StorageType, y_type: StorageType, fills: tuple[int, int] = (0, 0)
+    ) -> tuple[Plane, Plane]:
+        """Input and output; the input has the halo that is read."""
+        y = self.target(y_type, BOTH_SIDES, fills[1])
+        halo = required_halo(transpose_parts(self.window, y.size), (self.height, self.width))
+        return self.source(x_type, halo, fills[0]), y
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -106,7 +99,7 @@ RUNS = [
 def integer_numbers(case: Case) -> QConvNumbers:
     rng = np.random.default_rng(0)
     shape = (case.inputs, case.outputs // case.groups, *case.kernel)
-    terms = case.inputs // case.groups * case.kernel[0] * case.kernel[1] / (case.stride[0] * case.stride[1])
+    terms = case.terms / (case.stride[0] * case.stride[1])
     return QConvNumbers(
         rng.integers(-127, 128, shape).astype(np.int8),
         rng.integers(-3000, 3000, case.outputs).astype(np.int32),

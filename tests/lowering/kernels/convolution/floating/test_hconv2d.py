@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from convolution_geometry import Geometry
 from float_reference import Sums, assert_rounded_once, conv2d
 from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, floats, run, run_to_plane, to_plane
 
@@ -21,43 +22,23 @@ from vacc_deploy.lowering.kernels.convolution.floating.epilogue import FloatEpil
 from vacc_deploy.lowering.kernels.convolution.floating.numbers import HconvNumbers
 from vacc_deploy.lowering.kernels.convolution.floating.spec import Hconv2dSpec
 from vacc_deploy.lowering.kernels.convolution.floating.winograd import ordinary
-from vacc_deploy.lowering.kernels.window import Window
-from vacc_deploy.lowering.plane import Halo, Plane
+from vacc_deploy.lowering.plane import Halo, Plane, StorageType
 from vacc_deploy.lowering.target import TARGETS, Target
 
 WINOGRAD_BITS = 16  # its transforms lose up to 3 bits of float32 sums; the direct forms keep 20
 
 
 @dataclass(frozen=True)
-class Case:
-    """One convolution; `pads` is (top, left, bottom, right)."""
+class Case(Geometry):
+    """One convolution of floats."""
 
-    inputs: int
-    outputs: int
-    height: int = 7
-    width: int = 13
-    kernel: tuple[int, int] = (3, 3)
-    stride: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    pads: tuple[int, int, int, int] = (1, 1, 1, 1)
-    batch: int = 1
-    groups: int = 1
     x_halo: Halo | None = None
     y_halo: Halo = BOTH_SIDES
-    dtype: Any = "float16"
+    dtype: StorageType = "float16"
 
     def spec(self, epilogue: FloatEpilogue | None = None) -> Hconv2dSpec:
-        top, left, bottom, right = self.pads
-        sizes = ((self.height, top + bottom), (self.width, left + right))
-        rows, columns = (
-            (size + pad - self.dilation[a] * (self.kernel[a] - 1) - 1) // self.stride[a] + 1
-            for a, (size, pad) in enumerate(sizes)
-        )
-        halo = self.x_halo or Halo(top, left, bottom, right)
-        x = Plane(self.batch, self.inputs, self.height, self.width, self.dtype, halo)
-        y = Plane(self.batch, self.outputs, rows, columns, self.dtype, self.y_halo)
-        window = Window(self.kernel, self.stride, self.dilation, (top, left))
-        return Hconv2dSpec(x, y, window, self.groups, epilogue or FloatEpilogue())
+        x, y = self.source(self.dtype, self.x_halo), self.target(self.dtype, self.y_halo)
+        return Hconv2dSpec(x, y, self.window, self.groups, epilogue or FloatEpilogue())
 
 
 @dataclass
@@ -76,12 +57,10 @@ class Numbers:
 
 def random_numbers(case: Case, seed: int = 0) -> Numbers:
     rng = np.random.default_rng(seed)
-    terms = case.inputs // case.groups * case.kernel[0] * case.kernel[1]
-    shape = (case.outputs, case.inputs // case.groups, *case.kernel)
-    weights = rng.normal(0, terms**-0.5, shape).astype(np.float32)
-    return Numbers(
-        floats(case.spec().source, seed), weights, rng.normal(0, 1, case.outputs).astype(np.float32)
-    )
+    spec = case.spec()
+    weights = rng.normal(0, case.terms**-0.5, spec.weight_shape).astype(np.float32)
+    bias = rng.normal(0, 1, case.outputs).astype(np.float32)
+    return Numbers(floats(spec.source, seed), weights, bias)
 
 
 def exact(case: Case, numbers: Numbers) -> Sums:

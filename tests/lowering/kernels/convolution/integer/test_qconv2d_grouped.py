@@ -2,80 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
-from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, run_to_plane, to_plane
+from plane_harness import NATIVE, RUNNABLE
+from qconv2d_cases import Case, build_and_run, expected, random_numbers
 
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.convolution.direct import block_diagonal, merged_groups
-from vacc_deploy.lowering.kernels.convolution.integer import qconv2d
 from vacc_deploy.lowering.kernels.convolution.integer.epilogue import Epilogue
-from vacc_deploy.lowering.kernels.convolution.integer.numbers import QConvNumbers
 from vacc_deploy.lowering.kernels.convolution.integer.products import CodeProducts
-from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec
 from vacc_deploy.lowering.kernels.isa.simd import Avx512Vnni
-from vacc_deploy.lowering.kernels.window import Window
-from vacc_deploy.lowering.plane import Halo, Plane
+from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.target import TARGETS
-from vacc_deploy.runtime.reference.conv2d import accumulate, output_size
-from vacc_deploy.runtime.reference.fixed_point import per_channel, requantize, to_half
 
 
-@dataclass(frozen=True)
-class Case:
-    """One grouped convolution; `pads` is (top, left, bottom, right)."""
-
-    inputs: int
-    outputs: int
-    groups: int
-    height: int = 6
-    width: int = 9
-    kernel: tuple[int, int] = (3, 3)
-    stride: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    pads: tuple[int, int, int, int] = (1, 1, 1, 1)
-    zero_point: int = 128
-    batch: int = 1
-    dtype: Any = "uint8"
-    epilogue: Epilogue = Epilogue(100)  # noqa: RUF009 - frozen
-
-    def spec(self) -> QConv2dSpec:
-        top, left, bottom, right = self.pads
-        rows = output_size(self.height, self.kernel[0], self.stride[0], self.dilation[0], top, bottom)
-        columns = output_size(self.width, self.kernel[1], self.stride[1], self.dilation[1], left, right)
-        x = Plane(
-            self.batch,
-            self.inputs,
-            self.height,
-            self.width,
-            "uint8",
-            Halo(top, left, bottom, right),
-            self.zero_point,
-        )
-        fill = 100 if self.dtype == "uint8" else 0
-        y = Plane(self.batch, self.outputs, rows, columns, self.dtype, BOTH_SIDES, fill)
-        window = Window(self.kernel, self.stride, self.dilation, (top, left))
-        return QConv2dSpec(x, y, window, self.groups, self.epilogue)
+def grouped(inputs: int, outputs: int, groups: int, **more: Any) -> Case:
+    defaults = {"height": 6, "width": 9, "zero_point": 128, "epilogue": Epilogue(100)}
+    return Case(inputs, outputs, groups=groups, **(defaults | more))
 
 
 CASES = {
-    "blur_4x4": Case(64, 64, 64, kernel=(4, 4), pads=(2, 1, 1, 2)),
-    "blur_of_3": Case(3, 3, 3, kernel=(4, 4), stride=(2, 2)),
-    "depthwise_65": Case(65, 65, 65, kernel=(5, 5), pads=(2, 2, 2, 2), zero_point=3),
-    "depthwise_dilated": Case(20, 20, 20, dilation=(2, 3), pads=(2, 3, 2, 3)),
-    "depthwise_narrow": Case(16, 16, 16, width=2, batch=2),
-    "depthwise_float16": Case(40, 40, 40, dtype="float16"),
-    "depthwise_float16_relu": Case(40, 40, 40, dtype="float16", epilogue=Epilogue(100, relu=True)),
-    "depthwise_relu": Case(40, 40, 40, epilogue=Epilogue(100, low=100)),
-    "groups_2": Case(128, 64, 2),
-    "groups_16": Case(64, 64, 16, zero_point=0),
-    "groups_odd": Case(12, 18, 6),
-    "groups_float16": Case(64, 128, 4, dtype="float16"),
-    "channel_multiplier": Case(32, 64, 32),
-    "1x1_stride_2": Case(64, 64, 4, kernel=(1, 1), stride=(2, 2), pads=(0, 0, 0, 0)),
+    "blur_4x4": grouped(64, 64, 64, kernel=(4, 4), pads=(2, 1, 1, 2)),
+    "blur_of_3": grouped(3, 3, 3, kernel=(4, 4), stride=(2, 2)),
+    "depthwise_65": grouped(65, 65, 65, kernel=(5, 5), pads=(2, 2, 2, 2), zero_point=3),
+    "depthwise_dilated": grouped(20, 20, 20, dilation=(2, 3), pads=(2, 3, 2, 3)),
+    "depthwise_narrow": grouped(16, 16, 16, width=2, batch=2),
+    "depthwise_float16": grouped(40, 40, 40, dtype="float16"),
+    "depthwise_float16_relu": grouped(40, 40, 40, dtype="float16", epilogue=Epilogue(100, relu=True)),
+    "depthwise_relu": grouped(40, 40, 40, epilogue=Epilogue(100, low=100)),
+    "groups_2": grouped(128, 64, 2),
+    "groups_16": grouped(64, 64, 16, zero_point=0),
+    "groups_odd": grouped(12, 18, 6),
+    "groups_float16": grouped(64, 128, 4, dtype="float16"),
+    "channel_multiplier": grouped(32, 64, 32),
+    "1x1_stride_2": grouped(64, 64, 4, kernel=(1, 1), stride=(2, 2), pads=(0, 0, 0, 0)),
 }
 ON_EVERY_TARGET = {"blur_4x4", "blur_of_3", "depthwise_65", "groups_2", "groups_16", "groups_odd"}
 
@@ -91,48 +53,19 @@ ON_EVERY_TARGET = {"blur_4x4", "blur_of_3", "depthwise_65", "groups_2", "groups_
 )
 @pytest.mark.parametrize("operands", ["random", "saturated"])
 def test_equals_the_reference(case: Case, target: str, operands: str) -> None:
-    spec, rng = case.spec(), np.random.default_rng(0)
-    shape = (case.outputs, case.inputs // case.groups, *case.kernel)
-    source, weights = codes(spec.source), rng.integers(-127, 128, shape).astype(np.int8)
+    numbers = random_numbers(case)
     if operands == "saturated":
-        source[:], weights[:] = 255, -128
-        weights[::2] = 127
-    bias = rng.integers(-3000, 3000, case.outputs).astype(np.int32)
-    terms = shape[1] * shape[2] * shape[3]
-    multiplier = (rng.uniform(0.2, 2.0, case.outputs) * 60 / (5500 * terms**0.5)).astype(np.float32)
-    kernel = qconv2d.build(spec, TARGETS[target], QConvNumbers(weights, bias, multiplier))
-    stored = [to_plane(source, spec.source)]
-    got = run_to_plane(kernel, stored, spec.target, TARGETS[target])
-    acc = accumulate(
-        source,
-        weights,
-        bias,
-        zero_point=case.zero_point,
-        strides=case.stride,
-        pads=case.pads,
-        dilations=case.dilation,
-        groups=case.groups,
-    )
-    m, low = per_channel(multiplier, 4), case.epilogue.low
-    if case.dtype == "float16":
-        want = np.maximum(to_half(acc, m), 0) if case.epilogue.relu else to_half(acc, m)
-    else:
-        want = requantize(acc, m, 100, low, 255, dtype=np.uint8)
-    np.testing.assert_array_equal(got, want)
+        numbers.source[:], numbers.weights[:] = 255, -128
+        numbers.weights[::2] = 127
+    np.testing.assert_array_equal(build_and_run(case, numbers, TARGETS[target]), expected(case, numbers))
 
 
 def test_a_table_per_channel() -> None:
-    case = Case(20, 20, 20, epilogue=Epilogue(100, table="per_channel"))
-    spec, rng = case.spec(), np.random.default_rng(1)
-    weights = rng.integers(-127, 128, (20, 1, 3, 3)).astype(np.int8)
-    multiplier = np.full(20, 0.003, np.float32)
-    table = rng.permuted(np.tile(np.arange(256, dtype=np.uint8), (20, 1)), axis=1)
-    numbers = QConvNumbers(weights, np.zeros(20, np.int32), multiplier, table)
-    kernel = qconv2d.build(spec, NATIVE, numbers)
-    source = codes(spec.source)
-    got = run_to_plane(kernel, [to_plane(source, spec.source)], spec.target)
-    acc = accumulate(source, weights, zero_point=128, pads=case.pads, groups=20)
-    before = requantize(acc, np.float32(0.003), 100, 0, 255, dtype=np.uint8)
+    case = grouped(20, 20, 20, epilogue=Epilogue(100, table="per_channel"))
+    numbers = random_numbers(case)
+    table = np.random.default_rng(1).permuted(np.tile(np.arange(256, dtype=np.uint8), (20, 1)), axis=1)
+    got = build_and_run(case, numbers, NATIVE, table=table)
+    before = expected(case, numbers)
     np.testing.assert_array_equal(got, table[np.arange(20)[None, :, None, None], before])
 
 
@@ -153,4 +86,4 @@ def test_merged_weights_are_block_diagonal() -> None:
 
 def test_groups_that_do_not_divide_are_refused() -> None:
     with pytest.raises(ModelError, match="groups must divide"):
-        Case(6, 4, 4).spec()
+        grouped(6, 4, 4).spec()
