@@ -92,8 +92,9 @@ def test_a_recipe_beyond_the_vdsp_is_refused() -> None:
 
 
 def test_folders_give_their_pictures_in_order(tmp_path: Path) -> None:
-    for name in ("b.png", "a.jpg", "notes.txt"):
+    for name in ("b.png", "a.jpg", "notes.txt", "._a.jpg"):
         (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
     assert [path.name for path in list_pictures([tmp_path, tmp_path / "b.png"])] == [
         "a.jpg",
         "b.png",

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vacc_deploy.errors import FileError
-from vacc_deploy.safe_io import image_size, read_image, write_image
+from vacc_deploy.safe_io import image_size, picture_files, read_image, write_image
 
 _RNG = np.random.default_rng(0)
 _RGB = _RNG.integers(0, 256, (17, 23, 3), np.uint8)
@@ -55,6 +55,15 @@ def test_unknown_format_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="not a picture format"):
         write_image(tmp_path / "a.doc", _RGB)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_gives_its_visible_pictures_in_order(tmp_path: Path) -> None:
+    for name in ("b.PNG", "a.jpg", "notes.txt", "._a.jpg"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    assert [path.name for path in picture_files(tmp_path)] == ["a.jpg", "b.PNG"]
+    with pytest.raises(FileError, match="cannot read"):
+        picture_files(tmp_path / "a.jpg")
 
 
 @pytest.mark.golden

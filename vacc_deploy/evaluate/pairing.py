@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from vacc_deploy.errors import DataError, VdeployError, raise_together
-from vacc_deploy.safe_io import SUFFIXES
+from vacc_deploy.safe_io import picture_files
 
 _SHOWN = 5
 
@@ -107,8 +107,7 @@ def pictures(folder: Path, flag: str) -> list[Path]:
         raise DataError(
             f"the folder '{folder}' does not exist", hint=f"give a folder of pictures with {flag}"
         )
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
-    files = [path for path in files if not path.name.startswith(".")]
+    files = picture_files(folder)
     if not files:
         raise DataError(
             f"the folder '{folder}' holds no pictures", hint=f"give a folder of pictures with {flag}"

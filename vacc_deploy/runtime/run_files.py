@@ -15,11 +15,11 @@ from vacc_deploy.runtime.output_file import write_outputs
 from vacc_deploy.runtime.pictures import Pixels, network_picture, output_picture, takes_luma
 from vacc_deploy.runtime.stream import RunStream
 from vacc_deploy.runtime.vdsp import VdspOp
-from vacc_deploy.safe_io import SUFFIXES, read_image, write_image
+from vacc_deploy.safe_io import SUFFIXES, picture_files, read_image, write_image
 
 
 def list_pictures(inputs: Sequence[Path]) -> list[Path]:
-    """Files as given, and the pictures of folders in sorted order.
+    """Files as given, and the pictures of folders in sorted order (hidden files only where they are named).
 
     Raises:
         DataError: A file or folder does not exist, or a folder holds no picture.
@@ -27,7 +27,7 @@ def list_pictures(inputs: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            found = picture_files(path)
             if not found:
                 endings = ", ".join(sorted(SUFFIXES))
                 raise DataError(f"'{path}' holds no picture", hint=f"pictures end in {endings}")

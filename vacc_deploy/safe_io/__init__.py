@@ -8,7 +8,7 @@ reason, the remedy.
 from vacc_deploy.safe_io.archive import Archive, open_archive
 from vacc_deploy.safe_io.atomic import open_atomic, write_bytes_atomic, write_text_atomic
 from vacc_deploy.safe_io.checkpoint import check_torchscript, is_torchscript, read_checkpoint
-from vacc_deploy.safe_io.image import FORMATS, SUFFIXES, image_size, read_image, write_image
+from vacc_deploy.safe_io.image import FORMATS, SUFFIXES, image_size, picture_files, read_image, write_image
 from vacc_deploy.safe_io.npz import read_npy, read_npz, write_npz
 from vacc_deploy.safe_io.onnx_file import read_onnx
 from vacc_deploy.safe_io.positions import KeyPath, Position, Positions
@@ -49,6 +49,7 @@ __all__ = [
     "open_source",
     "parse_json",
     "parse_yaml",
+    "picture_files",
     "read_bytes",
     "read_checkpoint",
     "read_image",

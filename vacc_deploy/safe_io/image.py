@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from vacc_deploy.safe_io.atomic import write_bytes_atomic
 from vacc_deploy.safe_io.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_JPEG_SCANS
-from vacc_deploy.safe_io.source import PathLike, describe_impostor, file_error, open_source, read_bytes
+from vacc_deploy.safe_io.source import (
+    PathLike,
+    describe_impostor,
+    file_error,
+    open_source,
+    os_error,
+    read_bytes,
+)
 
 # No other parser of Pillow's is ever reached: PSD, EPS (which starts Ghostscript), FITS … stay shut.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
@@ -56,6 +63,20 @@ def read_image(path: PathLike, decoder: Decoder = "opencv") -> NDArray[np.uint8]
     data = read_bytes(path, MAX_IMAGE_BYTES)
     _check_complete(path, data)
     return _decode_pillow(path, data) if decoder == "pillow" else _decode_opencv(path, data)
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures of a folder by their suffix, sorted; hidden files are not among them.
+
+    Raises:
+        FileError: The folder cannot be read.
+    """
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise os_error(folder, error) from error
+    visible = [path for path in entries if not path.name.startswith(".") and path.is_file()]
+    return [path for path in visible if path.suffix.lower() in SUFFIXES]
 
 
 def write_image(path: PathLike, rgb: NDArray[np.uint8]) -> None:
