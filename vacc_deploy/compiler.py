@@ -76,7 +76,10 @@ class CompileOptions:
 
 @dataclass(slots=True)
 class CompileResult:
-    """What a compile made; `search` is there if precisions were searched."""
+    """What a compile made; `search` is there if precisions were searched.
+
+    `warnings` are about the compile itself; those about its configuration are the configuration's.
+    """
 
     prefix: Path
     manifest: Manifest
@@ -97,7 +100,7 @@ def compile_model(
     folder = (options.output or config.workspace) / config.name
     require_own_folder(folder)  # before the work, not after it
     target = resolve_target(options.target)
-    warnings = [str(remark) for remark in config.warnings]
+    warnings: list[str] = []
     clock = _Clock()
     bar = progress or (lambda _description, _total: nullcontext(lambda *_steps, **_note: None))
 

@@ -11,7 +11,7 @@ import pytest
 from vacc_deploy.config import load_vdsp_params
 from vacc_deploy.config.vdsp import KNOWN_KEYS, VdspParams
 from vacc_deploy.config.vdsp_names import COLOR_CVT_CODES, IMAGE_FORMATS, NORMA_TYPES, OP_TYPES, RESIZE_TYPES
-from vacc_deploy.errors import ErrorList
+from vacc_deploy.errors import ErrorList, FileError
 from vacc_deploy.runtime.vdsp import ColorCvtCode, ImageFormat, OpType, ResizeType, VdspOp
 from vacc_deploy.runtime.vdsp.norm_table import NormaType
 
@@ -42,6 +42,18 @@ def test_every_op_type_loads(kind: str, tmp_path: Path) -> None:
     (params,) = _load({"OpType": kind}, tmp_path)
     assert params.op_type == kind
     assert VdspOp.from_config(params.op_type, params.config).op_type == OpType[kind]
+
+
+def test_a_shipped_file_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "official-vdsr-vdsp_params.json"
+    (shipped,) = load_vdsp_params(name)
+    assert shipped.config["OimageWidth"] == 256
+    with pytest.raises(FileError, match="no such file"):
+        load_vdsp_params(f"./elsewhere/{name}")
+    Path(name).write_text(json.dumps(_op({"NormaType": "EQUAL", "OimageWidth": 8, "OimageHeight": 8})))
+    (own,) = load_vdsp_params(name)
+    assert own.config["OimageWidth"] == 8
 
 
 def test_list_and_unknown_keys(tmp_path: Path) -> None:

@@ -113,6 +113,12 @@ def test_resize_and_crop_match_opencv() -> None:
     assert np.array_equal(vsx.as_numpy(window).transpose(1, 2, 0), RGB[2:4, 1:4])
 
 
+def test_a_picture_cannot_vanish() -> None:
+    image = vsx.create_image(RGB, vsx.ImageFormat.RGB_INTERLEAVE, W, H, 0)
+    with pytest.raises(RunError, match="to 0x3 pixels"):
+        vsx.resize(image, vsx.ImageResizeType.BILINEAR_CV, resize_width=0, resize_height=3)
+
+
 def test_cvtcolor_changes_layout_and_channel_order() -> None:
     interleaved = vsx.cvtcolor(planar(), vsx.ImageFormat.BGR_INTERLEAVE)
     assert np.array_equal(vsx.as_numpy(interleaved), RGB[:, :, ::-1])

@@ -44,6 +44,19 @@ def test_an_operator_without_image_format_does_not_claim_one(tmp_path: Path) -> 
     assert "IIMAGE_FORMAT" not in vsx.Operator.load_ops_from_json_file(path)[0].attributes
 
 
+def test_a_doubtful_file_is_warned_of(tmp_path: Path) -> None:
+    config = {"NormaTyp": "DIV255"}
+    (tmp_path / "a.json").write_text(
+        json.dumps({"OpType": "FUSION_OP_RGB_CVTCOLOR_NORM_TENSOR", "OpConfig": config})
+    )
+    with pytest.warns(UserWarning, match="a.json") as caught:
+        vsx.Operator.load_ops_from_json_file(str(tmp_path / "a.json"))
+    said = " ".join(str(warning.message) for warning in caught)
+    assert "did you mean 'NormaType'" in said
+    assert "pixels stay 0…255" in said
+    assert {warning.filename for warning in caught} == {__file__}
+
+
 def test_a_fusion_operator_runs_by_itself(vdsp_json: Path) -> None:
     op = vsx.Operator.load_ops_from_json_file(str(vdsp_json))[0]
     (tensor,) = op.execute(tensors=[image()], output_info=[([1, 3, 8, 16], vsx.TypeFlag.FLOAT16)])

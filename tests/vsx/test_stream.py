@@ -223,6 +223,23 @@ WRONG_USES: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda bench: bench.stream.run_sync([vsx.from_numpy(np.zeros((1, 3, 5, 6), np.float16))]),
         r"\[1, 3, 4, 6\]",
     ),
+    "a picture outside of a list": (
+        lambda bench: bench.stream.run_sync(picture_of(bench)),
+        "a request is a list of items, not Image",
+    ),
+    "what cv2.imread returns for no picture": (
+        lambda bench: bench.stream.run_async([None]),
+        "a tensor or a list of tensors, not NoneType",
+    ),
+    "a file's name": (lambda bench: bench.stream.run_sync(["a.png"]), "not str"),
+    "two pictures as one item": (
+        lambda bench: bench.stream.run_sync([[picture_of(bench)] * 2]),
+        "not list of Image, Image",
+    ),
+    "an item's outputs as one tensor": (
+        lambda bench: vsx.as_numpy(bench.stream.run_sync([picture_of(bench)])[0]),  # type: ignore[arg-type]
+        "an image or a tensor, not list",
+    ),
     "unknown parameter": (lambda bench: bench.stream.run_sync([picture_of(bench)], {"speed": 1}), "'speed'"),
     "other dynamic shape": (
         lambda bench: bench.stream.run_sync(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vacc_deploy.cli.console import emulation_facts, emulation_notice, print_json, print_note
+from vacc_deploy.cli.console import counted, emulation_facts, emulation_notice, print_json, print_note
 from vacc_deploy.cli.vamp_arguments import join_shape, parse_numbers, parse_shapes, repair_stray_flags
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -49,7 +49,7 @@ def bench(
             "--vdsp_params",
             "--vdsp-params",
             metavar="FILE",
-            help="vdsp JSON: feed pictures instead of tensors.",
+            help="vdsp JSON, or a shipped one's name: feed pictures instead of tensors.",
         ),
     ] = None,
     instance: Annotated[
@@ -177,6 +177,10 @@ def bench(
     for flag, value in {"--hwconfig": hwconfig, "--backend": backend}.items():
         if value:
             print_note(f"note: {flag} has no effect in emulation")
+    if vdsp_params is not None:
+        from vacc_deploy.cli.vdsp_warnings import print_vdsp_warnings
+
+        print_vdsp_warnings(vdsp_params, manifest.inputs[0].shape)
     profiles = [run_bench(settings, print_note)]
     if mode == "both" and settings.mode == "throughput":
         latency = dataclasses.replace(
@@ -190,7 +194,9 @@ def bench(
     shapes = ", ".join("x".join(map(str, spec.shape)) for spec in manifest.inputs)
     feed = f"input through {vdsp_params}" if vdsp_params else "tensors, no pre-processing"
     threads_each = settings.threads_per_instance
-    print(f"{prefix}: {manifest.dtype}, input {shapes}; {feed}; {threads_each} threads per instance")
+    print(
+        f"{prefix}: {manifest.dtype}, input {shapes}; {feed}; {counted(threads_each, 'thread')} per instance"
+    )
     for profile in profiles:
         if len(profiles) > 1:
             print(f"{profile.mode}:")

@@ -57,7 +57,7 @@ def run(
             "--vdsp_params",
             "--vdsp-params",
             metavar="FILE",
-            help="vdsp JSON; default: what the model's recipe says.",
+            help="vdsp JSON, or a shipped one's name; default: what the model's recipe says.",
         ),
     ] = None,
     output: Annotated[
@@ -102,6 +102,7 @@ def _run_pictures(
     raw: bool,
     threads: int | None,
 ) -> tuple[list[Path], list[Path]]:
+    from vacc_deploy.cli.vdsp_warnings import print_vdsp_warnings
     from vacc_deploy.runtime.instances import load_models, load_vdsp_op
     from vacc_deploy.runtime.pictures import vdsp_op_of
     from vacc_deploy.runtime.run_files import list_pictures, name_results, run_pictures
@@ -120,9 +121,8 @@ def _run_pictures(
         )
     if vdsp_params is not None or recipe is None:
         assert vdsp_params is not None
+        print_vdsp_warnings(vdsp_params, model.inputs[0].shape)
         op = load_vdsp_op(vdsp_params)
-        for warning in op.warnings(model.inputs[0].shape):
-            print_note(f"warning: {vdsp_params}: {warning}")
     else:
         op = vdsp_op_of(recipe)
         print_note("no --vdsp_params: pictures are prepared as the model's recipe says")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from importlib.resources import as_file, files
+from pathlib import Path
 from typing import Any
 
 from vacc_deploy.config import vdsp_names as names
@@ -47,12 +50,21 @@ class VdspParams:
 def load_vdsp_params(path: PathLike) -> list[VdspParams]:
     """The operators of a vdsp JSON file: one, or several where the file holds a list.
 
+    Args:
+        path: An existing file, or the bare name of one that comes with the package.
+
     Raises:
         FileError: The file cannot be read or is not strict JSON.
         ErrorList: It is JSON but not vdsp parameters; every problem with line and column.
     """
-    data, positions = read_json_located(path)
-    return vdsp_params(data, positions)
+    with _existing_or_shipped(Path(path)) as file:
+        return vdsp_params(*read_json_located(file))
+
+
+def _existing_or_shipped(path: Path) -> AbstractContextManager[Path]:
+    shipped = files("vacc_deploy.vdsp_params") / path.name
+    bare = path == Path(path.name)
+    return as_file(shipped) if bare and not path.exists() and shipped.is_file() else nullcontext(path)
 
 
 def vdsp_params(data: Any, positions: Positions) -> list[VdspParams]:

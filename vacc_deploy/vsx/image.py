@@ -125,10 +125,18 @@ def as_numpy(data: Image | Tensor) -> npt.NDArray[Any]:
     """A copy on the host: a tensor's array, or an image's pixels in the shape of its format.
 
     (H, W, 3) for interleaved, (3, H, W) for planar, (H·3/2, W) for NV12 and (H, W) for gray images.
+
+    Raises:
+        RunError: It is neither.
     """
     if isinstance(data, Image):
         return data.picture.array.copy()
-    return data.array.copy()
+    if isinstance(data, Tensor):
+        return data.array.copy()
+    raise RunError(
+        f"as_numpy takes an image or a tensor, not {type(data).__name__}",
+        hint="outputs are lists: per item of the batch, a list of tensors",
+    )
 
 
 def _shape(format: ImageFormat, width: int, height: int) -> tuple[int, ...]:

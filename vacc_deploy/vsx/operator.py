@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
@@ -43,14 +44,17 @@ class Operator:
 
     @classmethod
     def load_ops_from_json_file(cls, path: str | Path) -> list[Operator]:
-        """The operators of a vdsp JSON, of the new or the old format.
+        """The operators of a vdsp JSON, of the new or the old format; warns of what is doubtful in it.
 
         Raises:
             VdeployError: The file cannot be read, or an operator or value in it is unknown.
         """
         from vacc_deploy.config import load_vdsp_params
 
-        return [cls._configured(params.op_type, params.config) for params in load_vdsp_params(Path(path))]
+        operators = load_vdsp_params(Path(path))
+        for remark in (remark for params in operators for remark in params.warnings):
+            warnings.warn(f"{remark.where}: {remark.what}", stacklevel=2)
+        return [cls._configured(params.op_type, params.config) for params in operators]
 
     @classmethod
     def _configured(cls, op_type: str, config: Mapping[str, Any]) -> Operator:

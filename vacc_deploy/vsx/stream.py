@@ -159,6 +159,8 @@ class Stream:
     def _prepare(
         self, items: Sequence[Any], params: Mapping[str, Any] | None
     ) -> tuple[list[Item], list[dict[str, Any]]]:
+        if not isinstance(items, (list, tuple)):
+            raise RunError(f"a request is a list of items, not {_kind(items)}", hint="run_sync([image])")
         model = self._graph.model_operator().model
         params = dict(params or {})
         for shapes in params.pop(_DYNAMIC_SHAPES, []):
@@ -195,14 +197,27 @@ class _GraphPreprocessor:
 def _to_item(item: Any, shapes: Sequence[Sequence[int]]) -> Item:
     if isinstance(item, Image):
         return item.picture
-    tensors = [item] if isinstance(item, (Tensor, np.ndarray)) else list(item)
+    tensors = item if isinstance(item, (list, tuple)) else [item]
     if len(tensors) == 1 and isinstance(tensors[0], Image):
         return tensors[0].picture
-    arrays = [tensor.array if isinstance(tensor, Tensor) else np.asarray(tensor) for tensor in tensors]
+    if not all(isinstance(tensor, (Tensor, np.ndarray)) for tensor in tensors):
+        raise RunError(
+            f"an item of a request is an image, a tensor or a list of tensors, not {_kind(item)}",
+            hint="vsx.create_image makes images of pixels, vsx.from_numpy tensors of arrays",
+        )
+    arrays = [tensor.array if isinstance(tensor, Tensor) else tensor for tensor in tensors]
     return [
         untile(array, shapes[index]) if is_tiled_shape(array.shape) and len(shapes[index]) == 4 else array
         for index, array in enumerate(arrays)
     ]
+
+
+def _kind(item: Any) -> str:
+    """``str``, or ``list of Image, Image`` for what holds several."""
+    kind = type(item).__name__
+    if isinstance(item, (list, tuple)):
+        return f"{kind} of {', '.join(type(entry).__name__ for entry in item[:3])}"
+    return kind
 
 
 def _per_item(params: dict[str, Any], key: str, items: int) -> Sequence[Any]:

@@ -61,14 +61,11 @@ def test_left_over_mean_and_std_have_no_effect() -> None:
     for std in ([5.960464477539063e-08] * 3, [0, 0, 0]):
         left_over = op(NormaType="DIV255", Mean=[9, 9, 9], Std=std)
         np.testing.assert_array_equal(left_over.run(PLANAR, input_shape=SHAPE), plain)
-        assert not left_over.warnings()
 
 
 def test_a_std_that_counts_must_be_usable() -> None:
     with pytest.raises(ConfigError, match="is 0 in fp16"):
         op(NormaType="MINUSMEAN_DIVSTD", Mean=[0] * 3, Std=[0] * 3).run(PLANAR, input_shape=SHAPE)
-    tiny = op(NormaType="MINUSMEAN_DIVSTD", Mean=[0] * 3, Std=[2.0**-24] * 3)
-    assert "bit pattern" in tiny.warnings()[0]
     with pytest.raises(ConfigError, match="needs Mean"):
         op(NormaType="MINUSMEAN_DIVSTD").run(PLANAR, input_shape=SHAPE)
 
@@ -107,10 +104,9 @@ def test_gray_counts_as_three_equal_planes() -> None:
     np.testing.assert_array_equal(out, np.stack([RGB[:, :, 1]] * 3))
 
 
-def test_the_models_size_rules_and_the_difference_is_reported() -> None:
+def test_the_models_size_rules() -> None:
     configured = op(OimageWidth=1024, OimageHeight=678)
     assert configured.run(PLANAR, input_shape=SHAPE).shape == (3, 32, 48)
-    assert "1024x678" in configured.warnings(SHAPE)[0]
     assert op(OimageWidth=48, OimageHeight=32).run(PLANAR).shape == (3, 32, 48)
     with pytest.raises(RunError, match="does not know the size"):
         op().run(PLANAR)

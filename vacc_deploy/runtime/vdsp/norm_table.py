@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from vacc_deploy.errors import ConfigError
 
-SMALLEST_NORMAL_HALF = 2.0**-14
-
 
 class NormaType(Enum):
     """NormaType of a vdsp JSON: (divisor, subtract 1, use mean and std)."""
@@ -59,11 +57,6 @@ def norm_table(
     table = values.astype(np.float16).view(np.uint16)
     table.setflags(write=False)  # the cache hands the same array to everyone
     return table
-
-
-def subnormal_std(kind: NormaType, std: tuple[float, ...]) -> bool:
-    """Whether a std that counts is too small for fp16, as the bit pattern of the integer 1 is (2^-24)."""
-    return kind.uses_mean_std and any(0 < abs(value) < SMALLEST_NORMAL_HALF for value in std)
 
 
 def _half(values: tuple[float, ...], name: str, kind: NormaType, channel: int) -> np.float32:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from vacc_deploy.errors import RunError
 from vacc_deploy.runtime.vdsp.fusion import ExtGeometry, run_fusion
 from vacc_deploy.runtime.vdsp.image import Image
-from vacc_deploy.runtime.vdsp.norm_table import NormaType, subnormal_std
 from vacc_deploy.runtime.vdsp.op_type import OpType
 from vacc_deploy.runtime.vdsp.settings import OpSettings
 from vacc_deploy.runtime.vdsp.single import Output, run_single
@@ -103,28 +102,6 @@ class VdspOp:
         if self.op_type != OpType.BERT_EMBEDDING_OP:
             raise RunError(f"{self.op_type.name} takes pictures, not tensors", hint="give image files")
         return list(tensors)
-
-    def warnings(self, input_shape: Sequence[int] | None = None) -> list[str]:
-        """What in the configuration is probably a mistake, in sentences.
-
-        Args:
-            input_shape: The network input (N, C, H, W), where it is known.
-        """
-        settings, found = self.settings, []
-        if self.op_type.is_fusion and subnormal_std(settings.norma_type, settings.std):
-            found.append(
-                f"Std {list(settings.std)} is below the smallest normal fp16 number: "
-                "somebody stored the integer 1 as a bit pattern"
-            )
-        if settings.norma_type == NormaType.MINUSMEAN_DIVSTD and settings.mean and max(settings.mean) == 1.0:
-            found.append("MINUSMEAN_DIVSTD with mean 1 is (x - 1) / std; x / std - 1 is DIV1275_MINUSONE")
-        stated = (settings.oimage_height, settings.oimage_width)
-        if input_shape is not None and None not in stated and stated != tuple(input_shape[-2:]):
-            found.append(
-                f"the vdsp JSON makes {stated[1]}x{stated[0]} pixels, the model takes "
-                f"{input_shape[-1]}x{input_shape[-2]}: the model's size is used"
-            )
-        return found
 
 
 def _ext_geometry(value: Any) -> ExtGeometry:

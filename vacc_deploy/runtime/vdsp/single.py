@@ -45,7 +45,13 @@ def run_single(
 
 
 def resize_image(image: Image, size: tuple[int, int], kind: ResizeType) -> Image:
-    """Resize a picture of any format to `size` (height, width)."""
+    """Resize a picture of any format to `size` (height, width).
+
+    Raises:
+        RunError: The size is not positive.
+    """
+    if min(size) < 1:
+        raise RunError(f"cannot resize a picture to {size[1]}x{size[0]} pixels")
     if image.format == ImageFormat.YUV_NV12:
         return nv12.resize_nv12(image, size, kind.method)
     return _each_plane(image, lambda plane: resize(plane, size, kind.method))
