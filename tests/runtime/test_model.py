@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -97,11 +98,33 @@ def test_a_cpu_without_the_features_is_told_the_remedy(
         assert part in str(caught.value)
 
 
-def test_code_that_is_no_library_is_an_artifact_error(tiny_artifact: Path, tmp_path: Path) -> None:
-    import shutil
+CODE_DAMAGE = {
+    "words": lambda code: code.write_bytes(b"not a library"),
+    "cut short": lambda code: os.truncate(code, 5000),  # the loader would die of SIGBUS
+    "another compile's": lambda code: code.write_bytes(code.read_bytes() + b"\0"),
+}
 
-    copy = tmp_path / "copy"
-    shutil.copytree(tiny_artifact.parent, copy)
+
+@pytest.mark.parametrize("damage", CODE_DAMAGE)
+def test_code_that_was_not_compiled_with_the_rest_is_never_loaded(
+    damage: str, tiny_artifact: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(tiny_artifact.parent, tmp_path / "copy")
+    CODE_DAMAGE[damage](copy / "mod.so")
+    with pytest.raises(ArtifactError, match="the code is not what was compiled"):
+        Model(copy / "mod")
+
+
+def test_the_vendors_three_files_are_enough(tiny_artifact: Path, tmp_path: Path) -> None:
+    for name in ("mod.so", "mod.json", "mod.params"):
+        shutil.copy(tiny_artifact.parent / name, tmp_path)
+    assert Model(tmp_path / "mod").name == "tiny"
+
+
+def test_code_that_is_no_library_is_an_artifact_error(tiny_artifact: Path, tmp_path: Path) -> None:
+    """Where the digests were left behind, the loader is the first to notice."""
+    copy = shutil.copytree(tiny_artifact.parent, tmp_path / "copy")
+    (copy / "mod.sha256").unlink()
     (copy / "mod.so").write_bytes(b"\x7fELF nothing else")
     with pytest.raises(ArtifactError, match="cannot be loaded"):
         Model(copy / "mod")

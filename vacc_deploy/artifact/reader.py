@@ -83,10 +83,30 @@ class Artifact:
             ArtifactError: A file or the list of digests is missing.
             FileError: One of them cannot be read.
         """
-        listed = read_text(self._file(DIGESTS)).split()
-        digests = dict(zip(listed[1::2], listed[0::2], strict=False))
+        digests = _digests(self._file(DIGESTS))
         paths = {suffix: self._file(suffix) for suffix in (CODE, MANIFEST, PARAMS, VECTORS)}
         return [path.name for suffix, path in paths.items() if digests.get(f"mod{suffix}") != sha256_of(path)]
+
+    def require_own_code(self) -> None:
+        """Refuse code that does not belong to this artifact; where no digests were copied along, trust it.
+
+        Loading the rest of a shared object that was cut short kills the process, and another compile's code
+        takes other arguments.
+
+        Raises:
+            ArtifactError: The code is missing, damaged or another artifact's.
+            FileError: It cannot be read.
+        """
+        code, digests = self._file(CODE), self.prefix.with_name(self.prefix.name + DIGESTS)
+        own = not digests.is_file() or _digests(digests).get(f"mod{CODE}") == sha256_of(code)
+        self._require_unchanged()
+        if not own:
+            raise ArtifactError(
+                "the code is not what was compiled",
+                where=str(code),
+                why=f"its digest is not the one in {digests.name}: it is damaged, or of another compile",
+                hint="copy all files of the prefix together, or compile the model again",
+            )
 
     def _require_unchanged(self) -> None:
         """One artifact's manifest with another's constants would compute nonsense without a word."""
@@ -160,6 +180,12 @@ def find_newest(folder: Path = Path("deploy_weights")) -> Path:
 def _is_unfinished(path: Path) -> bool:
     """Whether a file lies in a folder that a compile is still writing, or was killed over."""
     return any(part.startswith(".") for part in path.parts)
+
+
+def _digests(file: Path) -> dict[str, str]:
+    """File name → SHA-256 in hexadecimal, from lines as sha256sum writes them."""
+    listed = read_text(file).split()
+    return dict(zip(listed[1::2], listed[0::2], strict=False))
 
 
 def _stamp(file: Path) -> tuple[int, ...]:

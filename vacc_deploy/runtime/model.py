@@ -52,10 +52,7 @@ class Model:
         ffi = backend.tvm_ffi()
         if self.manifest.isa == "amx":
             backend.request_amx()
-        if not self.artifact.code.is_file():
-            raise ArtifactError(
-                f"the artifact has no {self.artifact.code.name}", hint="compile the model again"
-            )
+        self.artifact.require_own_code()
         try:
             module = ffi.load_module(str(self.artifact.code.resolve()))
         except (RuntimeError, OSError) as error:
