@@ -12,7 +12,8 @@ from qconv2d_cases import Case, Numbers, build_and_run, expected, random_numbers
 
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.convolution.integer import qconv2d
-from vacc_deploy.lowering.kernels.convolution.integer.epilogue import Epilogue, Residual, representative
+from vacc_deploy.lowering.kernels.convolution.integer.epilogue import Epilogue, Residual
+from vacc_deploy.lowering.kernels.convolution.integer.spec import representative
 from vacc_deploy.lowering.plane import Halo
 from vacc_deploy.lowering.target import TARGETS
 from vacc_deploy.runtime.reference.add import add, add_factors

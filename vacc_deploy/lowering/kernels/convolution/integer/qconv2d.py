@@ -16,14 +16,10 @@ import numpy.typing as npt
 
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.convolution.integer import qconv2d_depthwise, qconv2d_grouped
-from vacc_deploy.lowering.kernels.convolution.integer.epilogue import pack_epilogue, representative
+from vacc_deploy.lowering.kernels.convolution.integer.amx.blocking import Blocking, choose_blocking, pack_amx
+from vacc_deploy.lowering.kernels.convolution.integer.amx.kernel import emit_amx
+from vacc_deploy.lowering.kernels.convolution.integer.epilogue_writer import pack_epilogue
 from vacc_deploy.lowering.kernels.convolution.integer.numbers import QConvNumbers
-from vacc_deploy.lowering.kernels.convolution.integer.qconv2d_amx import (
-    Blocking,
-    choose_blocking,
-    emit_amx,
-    pack_amx,
-)
 from vacc_deploy.lowering.kernels.convolution.integer.qconv2d_direct import (
     Tile,
     choose_tile,
@@ -38,7 +34,7 @@ from vacc_deploy.lowering.kernels.convolution.integer.qconv2d_narrow import (
     pack_narrow,
     repeat_channels,
 )
-from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec
+from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec, representative
 from vacc_deploy.lowering.kernels.convolution.integer.sums import (
     check_sums,
     fold_zero_point,

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 
 from vacc_deploy.lowering.kernels.convolution.direct import DirectConvolution, merged_groups
-from vacc_deploy.lowering.kernels.convolution.integer.epilogue import (
+from vacc_deploy.lowering.kernels.convolution.integer.epilogue_writer import (
     EpilogueWriter,
     pack_epilogue,
     residual_argument,

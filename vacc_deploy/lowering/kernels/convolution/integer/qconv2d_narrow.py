@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from vacc_deploy.lowering.kernels.convolution.integer.epilogue import (
+from vacc_deploy.lowering.kernels.convolution.integer.epilogue_writer import (
     EpilogueWriter,
     fill_unused_channels,
     residual_argument,

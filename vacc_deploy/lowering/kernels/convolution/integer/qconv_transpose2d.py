@@ -18,22 +18,21 @@ import numpy.typing as npt
 
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.convolution.direct import DirectConvolution, merged_groups
-from vacc_deploy.lowering.kernels.convolution.integer.epilogue import (
+from vacc_deploy.lowering.kernels.convolution.integer.amx.kernel import TileFactory
+from vacc_deploy.lowering.kernels.convolution.integer.epilogue_writer import (
     EpilogueWriter,
     pack_epilogue,
-    representative,
     residual_argument,
 )
 from vacc_deploy.lowering.kernels.convolution.integer.numbers import QConvNumbers
 from vacc_deploy.lowering.kernels.convolution.integer.products import CodeProducts
-from vacc_deploy.lowering.kernels.convolution.integer.qconv2d_amx import TileFactory
 from vacc_deploy.lowering.kernels.convolution.integer.sections import (
     AmxSection,
     CodeSection,
     DirectSection,
     finish_code_plane,
 )
-from vacc_deploy.lowering.kernels.convolution.integer.spec import QConvTranspose2dSpec
+from vacc_deploy.lowering.kernels.convolution.integer.spec import QConvTranspose2dSpec, representative
 from vacc_deploy.lowering.kernels.convolution.integer.sums import check_sums
 from vacc_deploy.lowering.kernels.convolution.integer.winograd.transposed import TransposedTiling
 from vacc_deploy.lowering.kernels.convolution.transposition import TransposePart, outputs_first

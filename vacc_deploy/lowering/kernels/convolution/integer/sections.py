@@ -10,16 +10,17 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 
 from vacc_deploy.lowering.kernels.convolution.direct import DirectConvolution, block_diagonal
-from vacc_deploy.lowering.kernels.convolution.integer.epilogue import EpilogueWriter, fill_unused_channels
-from vacc_deploy.lowering.kernels.convolution.integer.qconv2d_amx import (
-    AmxConvolution,
+from vacc_deploy.lowering.kernels.convolution.integer.amx.blocking import (
     Blocking,
-    Buffers,
-    TileFactory,
     channel_tiles_of,
     choose_blocking,
     pack_amx,
     weights_argument,
+)
+from vacc_deploy.lowering.kernels.convolution.integer.amx.kernel import AmxConvolution, Buffers, TileFactory
+from vacc_deploy.lowering.kernels.convolution.integer.epilogue_writer import (
+    EpilogueWriter,
+    fill_unused_channels,
 )
 from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec
 from vacc_deploy.lowering.kernels.convolution.integer.sums import fold_zero_point, pad_channels

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from tvm.tirx.script import builder as T
 
-from vacc_deploy.lowering.kernels.convolution.integer.epilogue import (
+from vacc_deploy.lowering.kernels.convolution.integer.epilogue_writer import (
     EpilogueWriter,
     fill_unused_channels,
     residual_argument,

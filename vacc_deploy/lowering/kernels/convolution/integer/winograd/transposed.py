@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vacc_deploy.lowering.kernels.convolution.four_results import FourResults
-from vacc_deploy.lowering.kernels.convolution.integer.epilogue import pack_epilogue
+from vacc_deploy.lowering.kernels.convolution.integer.epilogue_writer import pack_epilogue
 from vacc_deploy.lowering.kernels.convolution.integer.numbers import QConvNumbers
 from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec, QConvTranspose2dSpec
 from vacc_deploy.lowering.kernels.convolution.integer.sums import (

@@ -1,9 +1,4 @@
-"""int8 convolution with AMX tiles.
-
-One tile product multiplies 16 neighbouring output pixels × up to 64 bytes of a source row with 16 output
-channels. The bytes that one row of the kernel window reads lie next to each other in a plane (window columns
-times channels of the block), so they are cut into equal *segments* of at most 64 bytes: one per tap for a
-block of 64 channels, one for all taps of a 3-channel input. The tile's row stride is the distance of pixels.
+"""int8 convolution with AMX tiles, cut as `blocking` says.
 
 Register blocking: 4 accumulator tiles, 2 pixel tiles × 2 channel tiles (4 × 1 where the channels are odd), so
 that 4 loads feed 4 products. The sums of a block go through a double-buffered scratch, and the epilogue of
@@ -19,17 +14,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
-from vacc_deploy.lowering.kernels.convolution.integer.epilogue import (
+from vacc_deploy.lowering.kernels.convolution.integer.amx.blocking import (
+    LANES,
+    Blocking,
+    channel_tiles_of,
+    weights_argument,
+)
+from vacc_deploy.lowering.kernels.convolution.integer.epilogue_writer import (
     EpilogueWriter,
     fill_unused_channels,
     residual_argument,
 )
 from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec
-from vacc_deploy.lowering.kernels.convolution.integer.sums import pad_channels
 from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function, scratch
 from vacc_deploy.lowering.kernels.isa.planes import (
     PlaneBuffer,
@@ -41,77 +39,9 @@ from vacc_deploy.lowering.kernels.isa.tile import ROW_BYTES, ROWS, AmxTiles, Til
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, let, load, prefetch, wrapping
 from vacc_deploy.lowering.target import Target
 
-Array: TypeAlias = npt.NDArray[Any]
 TileFactory: TypeAlias = Callable[[list[TileShape]], Tiles]
 
-_LANES = ROW_BYTES // 4  # output channels of a tile
-_LARGEST_WINDOW = 49  # steps per channel block that are unrolled
 _A, _B = 4, 6  # first tile register of the operands; sums are 0…3
-
-
-@dataclass(frozen=True, slots=True)
-class Blocking:
-    """How a convolution is cut into tiles.
-
-    Attributes:
-        channel_tiles: Output-channel tiles of a block, 1 or 2.
-        pixel_starts: First pixel of each pixel tile of a block, from the block's first pixel.
-        rows: Pixels of a pixel tile, 16 unless the picture is narrower.
-        blocks: Blocks of one output row; the last one overlaps the one before it.
-        segments: Pieces of one window row.
-        segment_bytes: Bytes of a piece, at most 64.
-    """
-
-    channel_tiles: int
-    pixel_starts: tuple[int, ...]
-    rows: int
-    blocks: int
-    segments: int
-    segment_bytes: int
-
-    @property
-    def span(self) -> int:
-        """Pixels from the first to the last of a block."""
-        return self.pixel_starts[-1] + self.rows
-
-
-def choose_blocking(spec: QConv2dSpec) -> Blocking | None:
-    """The blocking for this geometry, or None for windows too large to unroll."""
-    out, (height, width) = spec.target, spec.window.kernel
-    channel_tiles = 2 if channel_tiles_of(spec) % 2 == 0 else 1
-    rows = min(ROWS, out.width)
-    count = min(4 // channel_tiles, -(-out.width // ROWS))
-    starts = tuple(min(ROWS * m, out.width - rows) for m in range(count))
-    blocks = -(-out.width // (starts[-1] + rows))
-    if spec.window.dilation[1] == 1:
-        quads = width * spec.source.block // 4
-        segments = next(n for n in range(-(-quads // 16), quads + 1) if quads % n == 0)
-        segment_bytes = 4 * quads // segments
-    else:
-        segments, segment_bytes = width, spec.source.block
-    if height * segments > _LARGEST_WINDOW:
-        return None
-    return Blocking(channel_tiles, starts, rows, blocks, segments, segment_bytes)
-
-
-def channel_tiles_of(spec: QConv2dSpec) -> int:
-    """Tiles of 16 output channels."""
-    return -(-spec.target.channels // _LANES)
-
-
-def pack_amx(spec: QConv2dSpec, blocking: Blocking, weights: Array) -> Array:
-    """Weights as B tiles: (group, input block, window row, segment, channel tile, 16, 64) int8."""
-    source, (height, width) = spec.source, spec.window.kernel
-    tiles, wide = channel_tiles_of(spec), blocking.channel_tiles
-    padded = pad_channels(pad_channels(weights, 0, tiles * _LANES), 1, source.blocks * source.block)
-    bytes_of_row = padded.reshape(tiles, _LANES, source.blocks, source.block, height, width)
-    bytes_of_row = bytes_of_row.transpose(2, 4, 5, 3, 0, 1)  # input block, dy, dx, channel, tile, lane
-    quads = blocking.segment_bytes // 4
-    shape = (source.blocks, height, blocking.segments, quads, 4, tiles // wide, wide, _LANES)
-    ordered = bytes_of_row.reshape(shape).transpose(5, 0, 1, 2, 6, 3, 7, 4)
-    packed = np.zeros((*ordered.shape[:5], ROWS, ROW_BYTES), np.int8)
-    packed[..., :quads, :] = ordered.reshape(*ordered.shape[:6], ROW_BYTES)
-    return packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +52,6 @@ class _Place:
     y: Expr
     x: Expr
     half: Expr
-
-
-def weights_argument(name: str, spec: QConv2dSpec, blocking: Blocking) -> Buffer:
-    """Declares the weights that `pack_amx` packs."""
-    groups = channel_tiles_of(spec) // blocking.channel_tiles
-    window = (spec.source.blocks, spec.window.kernel[0], blocking.segments)
-    return argument(name, (groups, *window, blocking.channel_tiles, ROWS, ROW_BYTES), "int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +73,13 @@ class AmxConvolution:
         self.vectors = channel_tiles_of(spec)
         self.source, self.weights, self.bias = buffers.source, buffers.weights, buffers.bias
         # A row of sums has 16 lanes, also where emulated tiles meet shorter vector registers.
-        self.epilogue, self.target = buffers.epilogue.in_lanes(_LANES), buffers.target
+        self.epilogue, self.target = buffers.epilogue.in_lanes(LANES), buffers.target
 
     def emit(self, make_tiles: TileFactory) -> None:
         """Appends the parallel loop."""
         out, blocking = self.spec.target, self.blocking
         groups = self.vectors // blocking.channel_tiles
-        heavy = self.vectors * _LANES * self.spec.source.channels * self.spec.window.taps > 1024 * 1024
+        heavy = self.vectors * LANES * self.spec.source.channels * self.spec.window.taps > 1024 * 1024
         sizes = [d for d in (8, 4, 2, 1) if out.height % d == 0 and (d * blocking.blocks <= 8 or d == 1)]
         rows = next(d for d in sizes if out.height // d >= 4 or d == 1)
         strips = out.height // rows
@@ -177,7 +100,7 @@ class AmxConvolution:
         weights = TileShape(blocking.segment_bytes // 4, ROW_BYTES, "int8")
         sums = TileShape(blocking.rows, ROW_BYTES, "int32")
         self.tiles = make_tiles([sums] * 4 + [pixels] * 2 + [weights] * 2)
-        self.sums: Buffer = scratch((2 * 4 * ROWS, _LANES), "int32")
+        self.sums: Buffer = scratch((2 * 4 * ROWS, LANES), "int32")
         total = rows * blocking.blocks
 
         def place(b: Expr) -> _Place:
@@ -295,8 +218,8 @@ class AmxConvolution:
         """The epilogue of one vector of sums."""
         wide = self.blocking.channel_tiles
         vector = group * wide + c
-        sums = load(self.sums, ((place.half * 4 + m * wide + c) * ROWS + row, 0), _LANES)
-        sums = wrapping("add", sums, load(self.bias, (vector * _LANES,), _LANES))
+        sums = load(self.sums, ((place.half * 4 + m * wide + c) * ROWS + row, 0), LANES)
+        sums = wrapping("add", sums, load(self.bias, (vector * LANES,), LANES))
         x = place.x + self.blocking.pixel_starts[m] + row
         self.epilogue.store(self.target, sums, vector, place.n, place.y, x)
 
@@ -316,7 +239,7 @@ def emit_amx(
     `make_tiles` is `EmulatedTiles` in tests on machines without AMX.
     """
     out, simd = spec.target, simd_of(target)
-    channels = channel_tiles_of(spec) * _LANES
+    channels = channel_tiles_of(spec) * LANES
     with kernel_function("qconv2d_amx") as function:
         source = plane_argument("source", spec.source)
         residual = residual_argument(spec.epilogue)

@@ -9,13 +9,14 @@ from plane_harness import NATIVE, run_to_plane, to_plane
 from qconv2d_cases import Case, expected, random_numbers
 
 from vacc_deploy.lowering.kernels.convolution.integer import qconv2d
-from vacc_deploy.lowering.kernels.convolution.integer.epilogue import Epilogue, pack_epilogue
-from vacc_deploy.lowering.kernels.convolution.integer.qconv2d_amx import (
+from vacc_deploy.lowering.kernels.convolution.integer.amx.blocking import (
     channel_tiles_of,
     choose_blocking,
-    emit_amx,
     pack_amx,
 )
+from vacc_deploy.lowering.kernels.convolution.integer.amx.kernel import emit_amx
+from vacc_deploy.lowering.kernels.convolution.integer.epilogue import Epilogue
+from vacc_deploy.lowering.kernels.convolution.integer.epilogue_writer import pack_epilogue
 from vacc_deploy.lowering.kernels.convolution.integer.sums import fold_zero_point, pad_channels
 from vacc_deploy.lowering.kernels.isa.tile import EmulatedTiles
 from vacc_deploy.lowering.kernels.kernel import Kernel
