@@ -255,6 +255,23 @@ def test_a_closed_pipe_is_no_error(tiny_artifact: Path) -> None:
     assert not done.stderr
 
 
+@pytest.mark.parametrize(
+    ("stdout", "code", "says"),
+    [("> /dev/full", 1, "results cannot be written: No space left"), (">&-", 0, "")],
+    ids=["full", "closed"],
+)
+@pytest.mark.parametrize("arguments", ["verify {} --json", "inspect {} --json"], ids=["short", "long"])
+def test_a_stdout_that_takes_nothing(
+    arguments: str, stdout: str, code: int, says: str, tiny_artifact: Path
+) -> None:
+    command = f"{sys.executable} -m vacc_deploy.cli.app {arguments.format(tiny_artifact)} {stdout}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "Exception" not in done.stderr
+    assert "E999" not in done.stderr
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_any_encoding_can_show_any_name(encoding: str) -> None:
     command = [

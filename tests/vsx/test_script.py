@@ -171,6 +171,7 @@ def test_a_scripts_mistakes_are_reported_as_by_python(by: list[str], tmp_path: P
 
 ENDINGS: dict[str, tuple[str, int, str]] = {
     "a crash with a waiting reader": ("raise KeyError('no such picture')", 1, "no such picture"),
+    "an exit with a reason": ("stream.close_input(); sys.exit('no pictures')", 1, "no pictures"),
     "an exit code": ("stream.close_input(); sys.exit(7)", 7, "not the card"),
     "an error of ours in a thread": (
         "threading.Thread(target=lambda: stream.run_async([vsx.from_numpy(np.zeros((1, 1)))])).start()\n"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import importlib
 import io
 import os
@@ -44,6 +45,7 @@ _VENDORS_NAMES = {"build": "compile"}
 _INTERNAL_ERROR = 3
 _INTERRUPTED = 130  # 128 + the number of the signal, as shells count
 _TERMINATED = 143
+_DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def help_text() -> str:
@@ -102,7 +104,10 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
             hint=f"vdeploy {name} --help lists its flags and arguments",
         ) from error
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        if stop.code is None or isinstance(stop.code, int):
+            return stop.code or 0
+        print(stop.code, file=sys.stderr)  # a script's sys.exit("why"), as Python itself would
+        return 1
     return 0
 
 
@@ -113,6 +118,9 @@ def _asks_for_help(arguments: Sequence[str]) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the `vdeploy` script; returns the exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller, as by `>&-`
+            setattr(sys, name, io.StringIO())
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = bool(os.environ.get("VDEPLOY_DEBUG"))
     if arguments[:1] == ["--debug"]:
@@ -137,7 +145,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         rest.remove("--debug")
     try:
         with _clean_termination():
-            return run_command(name, rest)
+            code = run_command(name, rest)
+            sys.stdout.flush()  # here, where a full disk or a closed pipe has an exit code
+            return code
     except VdeployError as error:
         if debug:
             traceback.print_exc()
@@ -147,11 +157,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted: nothing half-written was left behind", file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         return 0
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, OSError) and error.errno in _DISK_TROUBLE:  # files' own errors are typed
+            _discard_stdout()
+            print(
+                f"error[E100]: the results cannot be written: {error.strerror}\n"
+                "  = next: free some space, or send stdout elsewhere",
+                file=sys.stderr,
+            )
+            return 1
         print(
             f"error[E999]: internal error: {type(error).__name__}: {_printable(str(error))}\n"
             "  = next: run the command with --debug and report the traceback",
@@ -175,6 +193,11 @@ def _clean_termination() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _discard_stdout() -> None:
+    """Send what Python still holds for stdout nowhere; at exit it would try again, and fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _printable(text: str) -> str:
