@@ -87,8 +87,9 @@ def memory_needed(model: ir.Model, settings: CalibrationSettings) -> int:
     """Bytes that `calibrate` may add to what the process holds, estimated before it starts.
 
     The float pass and the walk follow one another; the walk keeps the tensors that are still to be read of
-    a few crops twice, in float and quantised, and has float64 copies of one layer's results. The pictures
-    that crops are taken from stay in memory while factors are chosen and the float pass runs.
+    a few crops twice, in float and quantised, has float64 copies of one layer's results, and the next one's
+    in float. The pictures that crops are taken from stay in memory while factors are chosen and the float
+    pass runs.
     """
     layers = find_layers(model)
     observing = announced_bytes(model, len(observed_tensors(model, layers)))
@@ -101,6 +102,6 @@ def memory_needed(model: ir.Model, settings: CalibrationSettings) -> int:
     live, largest = live_bytes(model)
     pictures = keeper.pictures_of(shapes[0])
     walking = (
-        weight_bytes(model) + int(pictures * (2 * live + 6 * largest)) + rounding_bytes(model, keeper.most)
+        weight_bytes(model) + int(pictures * (2 * live + 8 * largest)) + rounding_bytes(model, keeper.most)
     )
     return max(observing, walking) + observing // 4

@@ -5,14 +5,16 @@ makes of the float input (*single*), and what it makes of everything quantised b
 Bias correction, the choice of thresholds and `vdeploy diff` are written on top of this walk.
 
 Quantisation is simulated in float32: codes times scale, which is exact up to the rounding of sums.
-Only tensors that a later layer reads are kept.
+Only tensors that a later layer reads are kept. The float network, which waits for nothing, is one layer
+ahead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -27,7 +29,7 @@ from vacc_deploy.quantize.qdq import plan_for
 from vacc_deploy.quantize.quantized_constants import output_axis, quantize_constant, table_weights
 from vacc_deploy.quantize.scheme import QuantParams, quant_params
 from vacc_deploy.quantize.sessions import node_runner
-from vacc_deploy.quantize.table import CalibrationTable
+from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
 from vacc_deploy.runtime.reference.fixed_point import dequantize, round_trip
 
 Array = npt.NDArray[Any]
@@ -86,15 +88,13 @@ class SideBySide:
         self.threads = threads
         self.layers = find_layers(self.model)
         self.plan = plan_for(self.layers, table, [str(v.name) for v in model.graph.outputs])
-        self.float_stream: dict[str, Batch] = {}
         self.coded_stream: dict[str, Batch] = {}
         self._pool = ThreadPoolExecutor(threads)  # its threads end with the walk
         self._rounded: dict[str, tuple[QuantParams, Batch]] = {}  # what the present layer has read so far
         self._makers = {layer.output: layer for layer in self.layers}
         for graph_input in model.graph.inputs:
             name = str(graph_input.name)
-            self.float_stream[name] = [np.asarray(feed[name], np.float32) for feed in feeds]
-            self.coded_stream[name] = self.float_stream[name]
+            self.coded_stream[name] = [np.asarray(feed[name], np.float32) for feed in feeds]
         self._last_reader: dict[str, int] = {}
         for index, layer in enumerate(self.layers):
             for value in layer.node.inputs:
@@ -102,35 +102,50 @@ class SideBySide:
                     self._last_reader[value.name] = index
 
     def __iter__(self) -> Iterator[Step]:
-        outputs = {str(v.name) for v in self.model.graph.outputs}
-        for index, layer in enumerate(self.layers):
-            int8 = layer.name in self.plan.int8
-            step = Step(
-                layer,
-                int8,
-                self._run(layer, self.float_stream, None),
-                {name: self.float_stream[name] for name in layer.inputs},
-                [],
-            )
+        for index, step in enumerate(one_ahead(self._float_steps())):
+            layer = step.layer
             yield step
             if not step.result:
                 inputs = self.inputs_of(layer)
-                step.result = self.run_quantized(layer, inputs) if int8 else self.run_float(layer, inputs)
+                run = self.run_quantized if step.int8 else self.run_float
+                step.result = run(layer, inputs)
                 del inputs
             self._rounded.clear()
-            activated = partial(activate, layer)
-            self.float_stream[layer.output] = self.of_each_picture(activated, step.reference)
-            self.coded_stream[layer.output] = self.of_each_picture(activated, step.result)
-            for name in [n for n in self.float_stream if n not in outputs]:
-                if self._last_reader.get(name, -1) <= index:
-                    del self.float_stream[name], self.coded_stream[name]
+            self.coded_stream[layer.output] = self.in_parallel(partial(activate, layer), step.result)
+            self._drop_read(self.coded_stream, index)
             step.reference.clear()
             step.float_inputs.clear()
             step.result.clear()
 
-    def of_each_picture(self, function: Callable[..., T], *batches: Sequence[Any]) -> list[T]:
-        """`function` of the arrays of each picture, several pictures at a time; results in their order."""
-        return list(self._pool.map(function, *batches))
+    def _float_steps(self) -> Iterator[Step]:
+        """The steps with what the float network computes; it needs nothing of the quantised one."""
+        stream = dict(self.coded_stream)
+        for index, layer in enumerate(self.layers):
+            inputs = {name: stream[name] for name in layer.inputs}
+            reference = self._run(layer, inputs, None)
+            stream[layer.output] = self.in_parallel(partial(activate, layer), reference)
+            self._drop_read(stream, index)
+            yield Step(layer, layer.name in self.plan.int8, reference, inputs, [])
+
+    def _drop_read(self, stream: dict[str, Batch], index: int) -> None:
+        """Let go of the tensors that no layer after number `index` reads."""
+        for name in [name for name in stream if self._last_reader.get(name, -1) <= index]:
+            del stream[name]
+
+    def in_parallel(self, function: Callable[..., T], *arguments: Sequence[Any]) -> list[T]:
+        """`function` of each element of `arguments`, several at a time; results in their order.
+
+        A single call is made at once: it may be part of another one that is made in parallel.
+        """
+        if len(arguments[0]) == 1:
+            return [function(*(only for (only,) in arguments))]
+        return list(self._pool.map(function, *arguments))
+
+    def with_entry(self, tensor: str, entry: TensorEntry) -> SideBySide:
+        """This walk as it stands, with another threshold of `tensor`: to try it, beside others if need be."""
+        trial = copy(self)
+        trial.table = replace(self.table, tensors={**self.table.tensors, tensor: entry})
+        return trial
 
     def inputs_of(self, layer: Layer, *, only: int | None = None) -> dict[str, Batch]:
         """The layer's inputs in the quantised network as it reads them; of picture number `only` alone."""
@@ -153,7 +168,7 @@ class SideBySide:
         known = self._rounded.get(name)
         if known is not None and known[0] == params:
             return known[1][chosen]
-        rounded = self.of_each_picture(partial(fake_quantize, params=params), self.coded_stream[name][chosen])
+        rounded = self.in_parallel(partial(fake_quantize, params=params), self.coded_stream[name][chosen])
         if only is None:
             self._rounded[name] = params, rounded
         return rounded
@@ -193,7 +208,16 @@ class SideBySide:
         def run_picture(*arrays: Array) -> Array:
             return run(dict(zip(layer.inputs, arrays, strict=True)))
 
-        return self.of_each_picture(run_picture, *(stream[name] for name in layer.inputs))
+        return self.in_parallel(run_picture, *(stream[name] for name in layer.inputs))
+
+
+def one_ahead(items: Iterator[T]) -> Iterator[T]:
+    """`items`, the next one being made, in a thread of its own, while the present one is in use."""
+    with ThreadPoolExecutor(1) as maker:
+        upcoming = maker.submit(next, items, None)
+        while (item := upcoming.result()) is not None:
+            upcoming = maker.submit(next, items, None)
+            yield item
 
 
 def activate(layer: Layer, x: Array) -> Array:

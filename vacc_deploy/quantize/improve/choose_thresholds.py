@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from vacc_deploy.quantize.calibrators import Range
 from vacc_deploy.quantize.calibrators.proposals import proposals
 from vacc_deploy.quantize.observe.histogram import Histogram
 from vacc_deploy.quantize.side_by_side import SideBySide, Step, activate
-from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
+from vacc_deploy.quantize.table import TensorEntry
 
 Array = npt.NDArray[Any]
 MakeEntry = Callable[[Histogram, Range, str, str], TensorEntry]
@@ -64,7 +65,7 @@ def choose_step(
             chosen = replace(entries[0], note=note)
         else:
             chosen = replace(rival, note=f"{gain_db:.2f} dB better than mse for {step.layer.name}")
-        walk.table = _with_entry(walk.table, root, chosen)
+        walk.table = walk.with_entry(root, chosen).table
 
 
 def _may_win(rival: Range, standing: Range) -> bool:
@@ -77,24 +78,16 @@ def _best_rival(
     walk: SideBySide, step: Step, root: str, standing: TensorEntry, rivals: list[TensorEntry]
 ) -> tuple[TensorEntry, float]:
     """The rival furthest ahead of `standing`, and by how many dB, on the picture where that is least."""
-    original = walk.table
+    trials = [walk.with_entry(root, entry) for entry in (standing, *rivals)]
     leads: Array = np.full(len(rivals), np.inf)
     for picture in range(min(_JUDGES, len(step.reference))):
-        errors = []
-        for entry in (standing, *rivals):
-            walk.table = _with_entry(original, root, entry)
-            errors.append(_error(walk, step, picture))
+        errors = walk.in_parallel(partial(_error, step=step, picture=picture), trials)
         error_db = 10 * np.log10(np.maximum(errors, 1e-30))
         leads = np.minimum(leads, error_db[0] - error_db[1:])
         if leads.max() < _MARGIN_DB:
             break
-    walk.table = original
     best = int(np.argmax(leads))
     return rivals[best], float(leads[best])
-
-
-def _with_entry(table: CalibrationTable, root: str, entry: TensorEntry) -> CalibrationTable:
-    return replace(table, tensors={**table.tensors, root: entry})
 
 
 def _error(walk: SideBySide, step: Step, picture: int) -> float:

@@ -96,7 +96,7 @@ def correct_step(walk: SideBySide, step: Step) -> None:
         return
     axis = 1 if layer.op_type != "Gemm" else step.reference[0].ndim - 1
     step.result = walk.run_quantized(layer, walk.inputs_of(layer))
-    per_picture = walk.of_each_picture(partial(moments, axis=axis), step.reference, step.result)
+    per_picture = walk.in_parallel(partial(moments, axis=axis), step.reference, step.result)
     leaves_codes = _leaves_codes(walk.table)
     with_gain = _knows_gain(layer) and (leaves_codes or not walk.table.layers[layer.name].rounding)
     if not does_no_harm(per_picture, with_gain=with_gain):
@@ -114,7 +114,7 @@ def correct_step(walk: SideBySide, step: Step) -> None:
     rank = step.reference[0].ndim
     gain, shift = (per_channel(v.astype(np.float32), rank, axis) for v in (gain, shift))
     # With the codes as they were, this is what the corrected layer computes, but for the bias's own rounding.
-    step.result = walk.of_each_picture(lambda z: z * gain + shift, step.result)
+    step.result = walk.in_parallel(lambda z: z * gain + shift, step.result)
 
 
 def _leaves_codes(table: CalibrationTable) -> bool:

@@ -116,9 +116,9 @@ def _second_moments(walk: SideBySide, node: ir.Node, inputs: Batch) -> Array | N
     stride = math.prod(node.attributes.get_ints("strides", [1, 1]))
     if positions // stride < _PER_INPUT * len(patches[0]) * len(taps):
         return None
-    totals = np.sum(walk.of_each_picture(lambda x: x.sum(axis=(1, 2), dtype=np.float64), patches), axis=0)
+    totals = np.sum(walk.in_parallel(lambda x: x.sum(axis=(1, 2), dtype=np.float64), patches), axis=0)
     mean = (totals / positions).astype(np.float32)
-    parts = walk.of_each_picture(partial(correlations, mean=mean, taps=taps), patches)
+    parts = walk.in_parallel(partial(correlations, mean=mean, taps=taps), patches)
     sums = {displacement: np.sum([part[displacement] for part in parts], axis=0) for displacement in parts[0]}
     return moments_of_windows(sums, taps, positions)
 
