@@ -85,6 +85,17 @@ def test_light_commands_load_no_compiler(tiny_artifact: Path) -> None:
     assert not loaded.intersection({"torch", "tvm", "onnxruntime", "skimage", "onnx"})
 
 
+def test_compiling_onnx_loads_no_torch(tiny_artifact: Path, tmp_path: Path) -> None:
+    """TVM and onnxsim would, wherever they find it."""
+    command = ["compile", str(tiny_artifact.parents[2] / "tiny.onnx"), "--dtype", "fp16", "-o", str(tmp_path)]
+    loaded = _modules_after(
+        f"import vacc_deploy.quantize.calibrate\nfrom vacc_deploy.cli.app import main\n"
+        f"assert main({command}) == 0"
+    )
+    assert {"tvm", "onnxsim"} <= loaded
+    assert "torch" not in loaded
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_every_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--help"]) == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import onnx
 import onnx_ir as ir
-import onnxsim
 from onnx_ir.passes.common import (
     CommonSubexpressionEliminationPass,
     DeduplicateInitializersPass,
@@ -17,6 +16,10 @@ from onnx_ir.passes.common import (
 
 from vacc_deploy.errors import ModelError
 from vacc_deploy.version import __version__
+from vacc_deploy.without_torch import without_torch
+
+with without_torch():
+    import onnxsim
 
 _IR_VERSION = 10  # what every ONNX Runtime and TVM of the last two years reads
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from vacc_deploy.cpu import cpu_count
 from vacc_deploy.errors import ArtifactError
+from vacc_deploy.without_torch import without_torch
 
 _ALIGNMENT = 64  # bytes; the compiled code loads whole cache lines
 _ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_TILEDATA = 158, 0x1023, 18
@@ -28,15 +28,8 @@ def tvm_ffi() -> Any:
     cores here, where TVM by itself would take half of them.
     """
     os.environ.setdefault("TVM_NUM_THREADS", str(cpu_count()))
-    # tvm_ffi imports torch eagerly where it is installed, which costs a second and serves nobody here.
-    hidden = "torch" not in sys.modules
-    if hidden:
-        sys.modules["torch"] = None  # type: ignore[assignment]
-    try:
+    with without_torch():
         import tvm_ffi as module
-    finally:
-        if hidden:
-            del sys.modules["torch"]
     spec = find_spec("tvm")
     if spec is None or spec.origin is None:
         raise ArtifactError("apache-tvm is not installed", hint="pip install 'apache-tvm>=0.27,<0.28'")
