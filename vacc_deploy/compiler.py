@@ -7,7 +7,7 @@ import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -18,6 +18,8 @@ import onnx_ir as ir
 
 from vacc_deploy.artifact import Manifest, write_artifact
 from vacc_deploy.artifact.writer import require_own_folder
+from vacc_deploy.check.pipelines import path_of_process_ops
+from vacc_deploy.check.recipe import differences_from_recipe
 from vacc_deploy.config import BuildConfig
 from vacc_deploy.cpu import cpu_count
 from vacc_deploy.data import open_dataset
@@ -116,7 +118,7 @@ def compile_model(
     journal = folder.parent / f".{folder.name}.search.json"
     if config.dtype == "int8":
         with clock.stage("calibrate"):
-            table = _calibrated(model, config, options, bar, warnings)
+            table = _calibrated(model, config, options, recipe, bar, warnings)
         if options.limits is not None:
             with clock.stage("search"), bar("searching", None) as advance:
                 found = search_precisions(
@@ -165,7 +167,12 @@ def _require_space(folder: str) -> None:
 
 
 def _calibrated(
-    model: ir.Model, config: BuildConfig, options: CompileOptions, bar: ProgressBar, warnings: list[str]
+    model: ir.Model,
+    config: BuildConfig,
+    options: CompileOptions,
+    recipe: Mapping[str, Any],
+    bar: ProgressBar,
+    warnings: list[str],
 ) -> CalibrationTable:
     if options.table is not None:
         return CalibrationTable.from_json(read_text(options.table), str(options.table))
@@ -180,6 +187,15 @@ def _calibrated(
             f"dataset.path is a placeholder: calibrated on {len(dataset)} sample pictures that come with "
             "scikit-image; give pictures of the network's own kind with --dataset"
         )
+    if isinstance(dataset, ImageDataset) and config.dataset is not None and recipe.get("preprocess"):
+        preprocess = Preprocess.from_json(recipe["preprocess"])
+        path = path_of_process_ops(config.dataset.process_ops or ())
+        differences = [
+            f"calibration {difference}: int8 is made for other values than the network will see"
+            for difference in differences_from_recipe(path, preprocess)
+        ]
+        warnings += differences
+        raise_if_strict(differences, strict=options.strict)
     needed = memory_needed(model, settings) >> 20
     done = 0
     with bar(f"calibrating, up to {needed} MiB", len(dataset)) as advance:

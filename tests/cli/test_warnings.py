@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from vacc_deploy.artifact import read_artifact
 from vacc_deploy.cli.app import main
+from vacc_deploy.cli.vdsp_warnings import print_vdsp_warnings
+from vacc_deploy.processing import Preprocess
 from vacc_deploy.safe_io import write_image
 
 _MISSPELT = {"NormaTyp": "DIV255", "OimageWidth": 32, "OimageHeight": 32}
@@ -37,6 +41,33 @@ def test_a_doubtful_vdsp_json(
         "the vdsp JSON makes 32x32 pixels, the model takes 24x16: the model's size is used",
     ):
         assert said.count(warning) == 1, said
+
+
+RECIPES = {
+    "alike": (Preprocess((16, 24)), ""),
+    "luma is made before": (Preprocess((16, 24), color="y"), ""),
+    "other values": (
+        Preprocess((16, 24), mean=(0.5,) * 3, std=(0.5,) * 3),
+        "warning: the vdsp JSON computes x / 255, the model's own recipe says (x / 255 − 0.5) / 0.5",
+    ),
+    "other order": (
+        Preprocess((16, 24), color="bgr"),
+        "warning: the vdsp JSON feeds RGB, the model's own recipe says BGR",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_vdsp_json_of_another_model(
+    name: str, vdsp_json: Path, tiny_artifact: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, warning = RECIPES[name]
+    op = {"OpType": "FUSION_OP_RGB_RESIZE_CVTCOLOR_NORM_TENSOR", "OpConfig": {"NormaType": "DIV255"}}
+    vdsp_json.write_text(json.dumps(op))
+    manifest = read_artifact(tiny_artifact).manifest
+    print_vdsp_warnings(vdsp_json, replace(manifest, recipe={"preprocess": recipe.to_json()}))
+    said = capsys.readouterr().err
+    assert said == (f"{warning}\n  --> v.json\n" if warning else "")
 
 
 def test_a_doubtful_build_yaml(

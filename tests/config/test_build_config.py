@@ -140,6 +140,10 @@ FILES_WITH_WARNINGS = {
     "dynamic": (("[1, 3, 64, 96]", "[[1, 3, 64, 96], [1, 3, 128, 128]]"), "largest shape"),
     "wrong-ending": (("vdsr.onnx", "vdsr.pt"), "'.pt' is the ending of pytorch"),
     "leads-out": (("./deploy_weights/", "../../x"), "leads out of the working directory"),
+    "mean-of-the-other-scale": (
+        ("mean: [0.5, 0.5, 0.5]\n      std: [0.5, 0.5, 0.5]", "mean: [127.5]\n      std: [127.5]"),
+        "mean is on the 0…255 scale",
+    ),
     "custom-function": (
         ("type: ToTensor", "type: CustomFunc\n      module_path: a.py\n      func_name: f"),
         "run Python",

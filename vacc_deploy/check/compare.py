@@ -147,7 +147,7 @@ class _Sides:
             names = {True: "BGR", False: "RGB"}
             mine, other = names[ours.swaps_channels], names[theirs.swaps_channels]
             found["channel order"] = f"calibration feeds {mine}, the run stream {other}"
-        if not _same(ours.normalisation, theirs.normalisation):
+        if not ours.normalisation.agrees_with(theirs.normalisation):
             found["normalisation"] = (
                 f"calibration computes {ours.normalisation}, the run stream {theirs.normalisation}"
             )
@@ -208,13 +208,6 @@ def _with_kernel(op: ProcessOp, kernel: str) -> ProcessOp:
     interpolation, library = kernel.split("_")
     changed = {"interpolation": interpolation, "backend": "pillow" if library == "pillow" else "cv2"}
     return Resize.model_validate(op.model_dump(exclude_unset=True) | changed)
-
-
-def _same(ours: Normalisation, theirs: Normalisation) -> bool:
-    """Whether two normalisations agree to half a step: mean and std of a vdsp JSON are rounded to fp16."""
-    step = np.abs(np.subtract(ours.at(1.0), ours.at(0.0)))
-    ends = (np.abs(np.subtract(ours.at(pixel), theirs.at(pixel))) for pixel in (0.0, 255.0))
-    return all(bool(np.all(end <= 0.5 * step)) for end in ends)
 
 
 def _as_vdsp(normalisation: Normalisation) -> dict[str, Any]:

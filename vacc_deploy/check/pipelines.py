@@ -45,6 +45,15 @@ class Normalisation:
         r, g, b = ((pixel / self.divisor - m) / s for m, s in zip(mean, std, strict=True))
         return r, g, b
 
+    def agrees_with(self, other: Normalisation) -> bool:
+        """Whether both agree to half a step: mean and std of a vdsp JSON are rounded to fp16."""
+        step = [abs(one - zero) for one, zero in zip(self.at(1.0), self.at(0.0), strict=True)]
+        return all(
+            abs(ours - theirs) <= 0.5 * size
+            for pixel in (0.0, 255.0)
+            for ours, theirs, size in zip(self.at(pixel), other.at(pixel), step, strict=True)
+        )
+
     def __str__(self) -> str:
         mean, std = self.mean or (0.0,), self.std or (1.0,)
         text = "x" if self.divisor == 1 else f"x / {self.divisor:g}"

@@ -180,7 +180,7 @@ def bench(
     if vdsp_params is not None:
         from vacc_deploy.cli.vdsp_warnings import print_vdsp_warnings
 
-        print_vdsp_warnings(vdsp_params, manifest.inputs[0].shape)
+        print_vdsp_warnings(vdsp_params, manifest)
     profiles = [run_bench(settings, print_note)]
     if mode == "both" and settings.mode == "throughput":
         latency = dataclasses.replace(

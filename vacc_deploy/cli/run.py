@@ -121,7 +121,7 @@ def _run_pictures(
         )
     if vdsp_params is not None or recipe is None:
         assert vdsp_params is not None
-        print_vdsp_warnings(vdsp_params, model.inputs[0].shape)
+        print_vdsp_warnings(vdsp_params, model.manifest)
         op = load_vdsp_op(vdsp_params)
     else:
         op = vdsp_op_of(recipe)

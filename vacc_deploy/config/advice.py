@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from vacc_deploy.config.dialect import Normalised
 from vacc_deploy.config.frontend import CONVERSIONS, TYPE_BY_SUFFIX
 from vacc_deploy.config.graph import EXTRA_OP_PARAMETERS
-from vacc_deploy.config.process_ops import CenterCrop, ChannelSplit, CustomFunc, DecodeImage, Pad, Resize
+from vacc_deploy.config.process_ops import (
+    CenterCrop,
+    ChannelSplit,
+    CustomFunc,
+    DecodeImage,
+    Normalize,
+    Pad,
+    Resize,
+)
 from vacc_deploy.config.quantize import keys_without_effect
 from vacc_deploy.config.section import Section
 from vacc_deploy.config.suggest import did_you_mean
@@ -80,6 +88,10 @@ def _dataset(file: BuildFile, source: Normalised) -> None:
     ops = file.dataset.process_ops
     path = ("dataset", "process_ops")
     for index, op in enumerate(ops):
+        if isinstance(op, Normalize) and op.div255 and any(abs(mean) > 1.5 for mean in op.mean or ()):
+            source.remark(
+                (*path, index), "mean is on the 0…255 scale and div255, true by default, divides by 255 first"
+            )
         if isinstance(op, CustomFunc):
             source.remark(
                 (*path, index), "CustomFunc would run Python code: save its arrays as npz and use those"
