@@ -76,7 +76,12 @@ def test_images_become_network_inputs(tmp_path: Path) -> None:
     assert len(list(dataset)) == 2  # a second pass reads again
 
 
-SINGLE = {"a picture": "a.png", "an npz file": "b.npz", "a datalist": "list.txt"}
+SINGLE = {
+    "a picture": "a.png",
+    "an npz file": "b.npz",
+    "a datalist": "list.txt",
+    "a datalist of pictures": "pictures.txt",
+}
 
 
 @pytest.mark.parametrize("name", SINGLE)
@@ -84,11 +89,25 @@ def test_one_file_is_a_dataset(name: str, tmp_path: Path) -> None:
     picture(tmp_path / "a.png", 51)
     write_npz(tmp_path / "b.npz", {"x": np.full(SHAPE, 0.2, np.float32)})
     (tmp_path / "list.txt").write_text("b.npz\n")
+    (tmp_path / "pictures.txt").write_text("a.png\r\n\r\n")
     settings = SimpleNamespace(path=None, suffix="jpg", count=5, process_ops=OPS)
     dataset = open_dataset(settings, {"x": SHAPE}, tmp_path / SINGLE[name])
     (sample,) = list(dataset)
     assert sample["x"].shape == SHAPE
     np.testing.assert_allclose(sample["x"], 0.2, rtol=1e-6)
+
+
+UNPREPARED = {"a picture": ("a.png", None), "a list": ("list.txt", None), "a folder": (".", "PNG")}
+
+
+@pytest.mark.parametrize("name", UNPREPARED)
+def test_pictures_need_process_ops(name: str, tmp_path: Path) -> None:
+    path, suffix = UNPREPARED[name]
+    picture(tmp_path / "a.png")
+    (tmp_path / "list.txt").write_text("a.png\n")
+    settings = SimpleNamespace(path=tmp_path / path, suffix=suffix, count=5, process_ops=())
+    with pytest.raises(DataError, match="add process_ops"):
+        open_dataset(settings, {"x": SHAPE})
 
 
 def test_every_unreadable_file_is_named_in_one_run(tmp_path: Path) -> None:

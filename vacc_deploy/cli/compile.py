@@ -43,7 +43,8 @@ def compile_(
     dataset: Annotated[
         Path | None,
         typer.Option(
-            metavar="PATH", help="Calibration data instead: a folder of pictures or npz files, or a datalist."
+            metavar="PATH",
+            help="Calibration data instead: a folder or a list of pictures or npz files.",
         ),
     ] = None,
     calibrate_mode: Annotated[

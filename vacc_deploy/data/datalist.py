@@ -1,4 +1,4 @@
-"""Datalists: text files that name one npz per line, as vamp reads and `vdeploy npz` writes them."""
+"""Datalists: texts that name an npz or a picture per line; vamp reads them, `vdeploy npz` writes them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def read_datalist(path: Path, count: int | None = None) -> list[Path]:
     """
     names = [line for line in read_lines(path) if not line.startswith("#")]
     if not names:
-        raise DataError(f"the datalist '{path}' names no file", hint="one npz path per line")
+        raise DataError(f"the datalist '{path}' names no file", hint="one path per line")
     files = [_locate(name, path.parent) for name in names[:count]]
     missing = [name for name, file in zip(names, files, strict=False) if file is None]
     if missing:
         raise DataError(
             f"{len(missing)} of {len(files)} files of the datalist '{path}' do not exist",
             why=", ".join(missing[:5]) + (" …" if len(missing) > 5 else ""),
-            hint="write the datalist again with `vdeploy npz`",
+            hint="correct the list, or write it again with `vdeploy npz`",
         )
     return [file for file in files if file is not None]
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from vacc_deploy.data.datalist import read_datalist
 from vacc_deploy.data.image_dataset import ImageDataset
 from vacc_deploy.data.npz_dataset import NpzDataset
 from vacc_deploy.data.process_ops import Pipeline
@@ -49,8 +50,8 @@ def open_dataset(
 ) -> Dataset:
     """The dataset of a build YAML.
 
-    Pictures pass through process_ops; without process_ops, or where the path is a datalist or a folder
-    of npz files, samples are npz. A single picture or npz file stands for itself.
+    Pictures pass through process_ops; without process_ops, or where the path is a folder of npz files or
+    a datalist of them, samples are npz. A single picture or npz file stands for itself.
 
     Args:
         settings: The YAML's dataset section; None where it has none.
@@ -58,7 +59,8 @@ def open_dataset(
         override_path: The command line's ``--dataset``; its files need not have the YAML's suffix.
 
     Raises:
-        DataError: No path is known, the path offers nothing, or pictures would feed several inputs.
+        DataError: No path is known, the path offers nothing, nothing says how to prepare its pictures, or
+            they would feed several inputs.
     """
     given = settings.path if settings is not None else None
     path = existing_path(override_path if override_path is not None else given)
@@ -67,8 +69,13 @@ def open_dataset(
     ops = list(settings.process_ops or ()) if settings is not None else []
     if override_path is not None and suffix is not None and not offers(path, suffix):
         suffix = None
-    picture = path.is_file() and path.suffix.lower() in SUFFIXES
-    if (path.is_file() and not picture) or not ops or _only_npz(path):
+    named = _named_pictures(path)
+    if not ops and (named or _is_picture(suffix or "")):
+        raise DataError(
+            f"nothing says how the pictures of '{path}' become the network's input",
+            hint="add process_ops to the build YAML's dataset, or give npz files",
+        )
+    if (path.is_file() and not named) or not ops or _only_npz(path):
         pictures = Pipeline(ops, next(iter(inputs.values()))) if ops and len(inputs) == 1 else None
         return NpzDataset(path, inputs, count, suffix=None if ops else suffix, pictures=pictures)
     if len(inputs) != 1:
@@ -77,8 +84,19 @@ def open_dataset(
             hint="give npz files with one array per input, and no process_ops",
         )
     ((name, shape),) = inputs.items()
-    source = [path] if picture else path
-    return ImageDataset(source, ops, suffix, count, input_name=name, input_shape=shape)
+    return ImageDataset(named or path, ops, suffix, count, input_name=name, input_shape=shape)
+
+
+def _named_pictures(path: Path) -> list[Path]:
+    """The picture that the path is, or those that it lists; empty where it is a folder or about npz files."""
+    if not path.is_file() or path.suffix.lower() == ".npz":
+        return []
+    files = [path] if _is_picture(path.suffix) else read_datalist(path)
+    return files if all(_is_picture(file.suffix) for file in files) else []
+
+
+def _is_picture(suffix: str) -> bool:
+    return f".{suffix.lower().lstrip('.')}" in SUFFIXES
 
 
 def _visible(path: Path) -> list[Path]:
