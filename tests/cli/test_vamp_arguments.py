@@ -5,7 +5,7 @@ import typer
 
 from vacc_deploy.cli.bench import rewrite_arguments
 from vacc_deploy.cli.run import rewrite_arguments as rewrite_run
-from vacc_deploy.cli.vamp_arguments import parse_numbers, parse_shapes
+from vacc_deploy.cli.vamp_arguments import parse_device_ids, parse_percentiles, parse_shapes
 
 SPELLINGS: dict[str, tuple[str, str]] = {
     "as documented": ("-m a/mod -i 1 -p 1 -b 2", "-m a/mod -i 1 -p 1 -b 2"),
@@ -53,12 +53,19 @@ def test_wrong_shapes_are_refused(text: str) -> None:
         parse_shapes(text)
 
 
-def test_device_lists() -> None:
-    assert parse_numbers("0") == (0,)
-    assert parse_numbers("[0,1]") == (0, 1)
-    assert parse_numbers("0, 1") == (0, 1)
+@pytest.mark.parametrize("text", ["0", "[0,1]", "0, 1"])
+def test_device_lists(text: str) -> None:
+    assert parse_device_ids(text) == tuple(range(text.count(",") + 1))
+
+
+def test_percentiles_may_be_fractions() -> None:
+    assert parse_percentiles("[50, 99.9]") == (50, 99.9)
+
+
+@pytest.mark.parametrize("text", ["zero", "[0, 0.5]", "1e999", "", "{}"])
+def test_no_device_list(text: str) -> None:
     with pytest.raises(typer.BadParameter):
-        parse_numbers("zero")
+        parse_device_ids(text)
 
 
 def test_run_takes_several_inputs_after_one_flag() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vacc_deploy.runtime.latency import Latency, Profile, Span
 
 
@@ -37,6 +39,15 @@ def test_the_block_reads_as_the_vendors() -> None:
         "    p99 latency: 100000"
     )
     assert "number of processes: 3" in profile(processes=3).to_text()
+
+
+def test_a_fraction_of_a_percent_keeps_its_name() -> None:
+    fine = replace(profile(), percentiles=(50.0, 99.9))
+    assert [line.strip() for line in fine.to_text().splitlines()[-2:]] == [
+        "p50 latency: 75000",
+        "p99.9 latency: 100000",
+    ]
+    assert {"p50", "p99.9"} <= set(fine.to_json()["latency_us"])
 
 
 def test_json_has_the_same_figures() -> None:

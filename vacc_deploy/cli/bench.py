@@ -9,7 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from vacc_deploy.cli.console import counted, emulation_facts, emulation_notice, print_json, print_note
-from vacc_deploy.cli.vamp_arguments import join_shape, parse_numbers, parse_shapes, repair_stray_flags
+from vacc_deploy.cli.vamp_arguments import (
+    join_shape,
+    parse_device_ids,
+    parse_percentiles,
+    parse_shapes,
+    repair_stray_flags,
+)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -167,8 +173,8 @@ def bench(
         seconds=seconds,
         warmup=warmup,
         threads=threads,
-        devices=parse_numbers(device),
-        percentiles=parse_numbers(percentiles),
+        devices=parse_device_ids(device),
+        percentiles=parse_percentiles(percentiles),
         shapes=parse_shapes(shape) if shape else None,
         datalist=datalist,
         path_output=path_output,

@@ -83,18 +83,34 @@ def parse_shapes(text: str) -> tuple[tuple[int, ...], ...]:
     return result
 
 
-def parse_numbers(text: str) -> tuple[int, ...]:
-    """Whole numbers from ``0``, ``0,1`` or ``[0,1]``.
+def parse_device_ids(text: str) -> tuple[int, ...]:
+    """Device ids from ``0``, ``0,1`` or ``[0,1]``.
 
     Raises:
         typer.BadParameter: It is none of them.
 
     Example:
-        >>> parse_numbers("[50, 99]")
-        (50, 99)
+        >>> parse_device_ids("[0, 1]")
+        (0, 1)
     """
+    numbers = _numbers(text)
+    if not all(number.is_integer() for number in numbers):
+        raise typer.BadParameter(f"'{text}' holds a number that is no device id")
+    return tuple(int(number) for number in numbers)
+
+
+def parse_percentiles(text: str) -> tuple[float, ...]:
+    """Percentiles, in the same spellings; fractions are welcome (``99.9``).
+
+    Raises:
+        typer.BadParameter: It is no list of numbers.
+    """
+    return _numbers(text)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
     try:
         value = ast.literal_eval(text.strip())
-        return tuple(int(item) for item in (value if isinstance(value, (list, tuple)) else [value]))
-    except (ValueError, SyntaxError, TypeError):
+        return tuple(float(item) for item in (value if isinstance(value, (list, tuple)) else [value]))
+    except (ValueError, SyntaxError, TypeError, OverflowError):
         raise typer.BadParameter(f"'{text}' is no list of numbers; write 0,1 or [0,1]") from None

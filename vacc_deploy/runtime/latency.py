@@ -18,10 +18,10 @@ class Latency:
     avg_us: int
     min_us: int
     max_us: int
-    percentiles_us: dict[int, int]
+    percentiles_us: dict[float, int]
 
     @classmethod
-    def of(cls, durations_ns: Sequence[int], percentiles: Sequence[int] = DEFAULT_PERCENTILES) -> Latency:
+    def of(cls, durations_ns: Sequence[int], percentiles: Sequence[float] = DEFAULT_PERCENTILES) -> Latency:
         """Summarise durations; percentiles interpolate linearly between the two nearest.
 
         Args:
@@ -78,7 +78,7 @@ class Profile:
     queue_size: int
     batch_size: int
     spans: tuple[Span, ...]
-    percentiles: tuple[int, ...] = DEFAULT_PERCENTILES
+    percentiles: tuple[float, ...] = DEFAULT_PERCENTILES
 
     @property
     def qps(self) -> float:
@@ -117,7 +117,7 @@ class Profile:
             f"    min latency: {latency.min_us}",
             f"    max latency: {latency.max_us}",
         ]
-        lines += [f"    p{percent} latency: {value}" for percent, value in latency.percentiles_us.items()]
+        lines += [f"    p{percent:g} latency: {value}" for percent, value in latency.percentiles_us.items()]
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -137,6 +137,6 @@ class Profile:
                 "avg": latency.avg_us,
                 "min": latency.min_us,
                 "max": latency.max_us,
-                **{f"p{percent}": value for percent, value in latency.percentiles_us.items()},
+                **{f"p{percent:g}": value for percent, value in latency.percentiles_us.items()},
             },
         }

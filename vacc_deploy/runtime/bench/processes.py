@@ -29,7 +29,10 @@ def run_bench(settings: BenchSettings, note: Callable[[str], None] = lambda text
         VdeployError: What any instance of any process met first.
     """
     if settings.processes == 1:
-        note(f"loading {settings.prefix}, {settings.warmup} warm-up requests per instance")
+        note(
+            f"loading {settings.prefix}, {settings.warmup} warm-up requests per instance, "
+            f"then {settings.extent}"
+        )
         benchmark = Benchmark(settings)
         try:
             benchmark.warm_up()
@@ -37,7 +40,7 @@ def run_bench(settings: BenchSettings, note: Callable[[str], None] = lambda text
         finally:
             benchmark.close()
     else:
-        note(f"starting {settings.processes} processes with {settings.prefix}")
+        note(f"starting {settings.processes} processes with {settings.prefix}, then {settings.extent}")
         spans = _measure_in_processes(settings)
     if not spans:
         raise RunError("nothing was measured: the budget of requests is empty", hint="raise --iterations")

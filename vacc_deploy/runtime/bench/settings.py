@@ -47,7 +47,7 @@ class BenchSettings:
     warmup: int = 2
     threads: int | None = None
     devices: tuple[int, ...] = (0,)
-    percentiles: tuple[int, ...] = DEFAULT_PERCENTILES
+    percentiles: tuple[float, ...] = DEFAULT_PERCENTILES
     shapes: Shapes | None = None
     datalist: Path | None = None
     path_output: Path | None = None
@@ -79,6 +79,13 @@ class BenchSettings:
                 )
             )
         raise_together(problems)
+
+    @property
+    def extent(self) -> str:
+        """How much is measured, in words: ``64 requests``, ``5 s``, ``the datalist``."""
+        limits = [f"{self.iterations} requests"] if self.iterations else []
+        limits += [f"{self.seconds:g} s"] if self.seconds else []
+        return " or ".join(limits) or "the datalist"
 
     @property
     def mode(self) -> str:
