@@ -122,7 +122,7 @@ class IntegerConvStep:
         codes = Epilogue(zero_point, *self.result.clamp, table_zero_point=zero_point)
         if self.table is not None:
             lines = slopes_of(self.table, zero_point, output.fill) is not None
-            return replace(codes, table="slopes" if lines else "shared", table_zero_point=output.fill)
+            return replace(codes, table="slopes" if lines else "lookup", table_zero_point=output.fill)
         if self.addition is not None:
             return replace(codes, residual=Residual(as_plane(inputs[1]), *self.addition.clamp))
         return codes

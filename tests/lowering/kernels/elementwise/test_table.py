@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tvm
-from plane_harness import BOTH_SIDES, NATIVE, RUNNABLE, codes, run_to_plane, to_plane
+from plane_harness import BOTH_SIDES, RUNNABLE, codes, run_to_plane, to_plane
 
 from vacc_deploy.cpu import cpu_features
 from vacc_deploy.lowering.kernels.elementwise import table
@@ -46,15 +46,6 @@ def test_looks_up_every_code(shape: tuple[int, ...], target: Target) -> None:
     kernel = table.build(table.TableSpec(source, output), target, entries)
     result = run_to_plane(kernel, [to_plane(q, source)], output, target)
     np.testing.assert_array_equal(result, look_up(q, entries))
-
-
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_one_table_per_channel(shape: tuple[int, ...]) -> None:
-    source = Plane(*shape, "uint8", Halo(), 131)
-    output = Plane(*shape, "uint8", BOTH_SIDES, 9)
-    q, entries = codes(source), some_table(tables=shape[1])
-    kernel = table.build(table.TableSpec(source, output, per_channel=True), NATIVE, entries)
-    np.testing.assert_array_equal(run_to_plane(kernel, [to_plane(q, source)], output), look_up(q, entries))
 
 
 def test_sapphire_rapids_permutes_bytes() -> None:

@@ -8,7 +8,7 @@ from plane_harness import BOTH_SIDES, NATIVE, codes, floats, run_to_plane, to_pl
 
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.movement import pixel_shuffle
-from vacc_deploy.lowering.kernels.movement.pixel_shuffle import PixelShuffleSpec, SpaceToDepthSpec, crd_as_dcr
+from vacc_deploy.lowering.kernels.movement.pixel_shuffle import PixelShuffleSpec, SpaceToDepthSpec
 from vacc_deploy.lowering.plane import Halo, Plane
 from vacc_deploy.runtime.reference import pixel_shuffle as reference
 
@@ -60,14 +60,6 @@ def test_space_to_depth(case: str) -> None:
     kernel = pixel_shuffle.build(SpaceToDepthSpec(wide, deep, CASES[case][4]), NATIVE)
     expected = reference.pixel_unshuffle(q, CASES[case][4])
     np.testing.assert_array_equal(run_to_plane(kernel, [to_plane(q, wide)], deep), expected)
-
-
-def test_a_permuted_convolution_makes_crd_into_dcr() -> None:
-    q = codes(Plane(1, 5 * 9, 2, 3, "uint8"))
-    permuted = q[:, crd_as_dcr(5, 3)]
-    np.testing.assert_array_equal(
-        reference.pixel_shuffle(permuted, 3, "DCR"), reference.pixel_shuffle(q, 3, "CRD")
-    )
 
 
 def test_refuses_shapes_that_do_not_belong_together() -> None:

@@ -1,7 +1,6 @@
 """Unary operators on planes of codes: every code is replaced by an entry of a table.
 
 Any function of one value, requantisation included, is such a table; `runtime.reference.table` makes them.
-With one table per channel (PRelu) codes are looked up one at a time.
 """
 
 from __future__ import annotations
@@ -12,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tvm.tirx.script import builder as T
 
 from vacc_deploy.lowering.kernels.codes import pack_codes, representative
 from vacc_deploy.lowering.kernels.elementwise.lookup import ENTRIES, load_table
 from vacc_deploy.lowering.kernels.isa.function import kernel_function
-from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, cast, load, store
+from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr, load, store
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.plane_rows import (
     FlatPlane,
@@ -37,23 +35,17 @@ class TableSpec:
 
     input: Plane
     output: Plane
-    per_channel: bool = False
 
 
 @cache
 def emit(spec: TableSpec, target: Target) -> Any:
-    """``table(input, table (tables, 256) uint8, codes, output)``; one table in all or per stored channel."""
-    plane = spec.output
-    tables = plane.blocks * plane.block if spec.per_channel else 1
+    """``table(input, table (1, 256) uint8, codes, output)``."""
     with kernel_function("table") as function:
         source, table, output = declare(
-            input=spec.input, table=Plain((tables, ENTRIES), "uint8"), output=plane
+            input=spec.input, table=Plain((1, ENTRIES), "uint8"), output=spec.output
         )
         with written_rows(output) as row:
-            if spec.per_channel:
-                _look_up_per_channel(source, table, output, row)
-            else:
-                _look_up(target, source, table, output, row)
+            _look_up(target, source, table, output, row)
     return function.get()
 
 
@@ -70,25 +62,9 @@ def _look_up(
     vectors(plane.width * plane.block, plane.block, body)
 
 
-def _look_up_per_channel(
-    source: FlatPlane, table: Buffer, output: FlatPlane, row: tuple[Expr, Expr, Expr]
-) -> None:
-    """Tables of channels that do not exist are full of the fill value."""
-    plane = output.plane
-    with T.serial(0, plane.width) as x:
-        read, written = source.at(*row, x), output.at(*row, x)
-        for channel in range(plane.block):
-            code = cast(load(source.buffer, (read + channel,)), "int32")
-            entry = table[(row[1] * plane.block + channel) * ENTRIES + code]
-            store(output.buffer, (written + channel,), entry)
-
-
 def pack(spec: TableSpec, target: Target, table: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
     """The parameters; see `build`."""
-    plane = spec.output
-    tables = np.full((plane.blocks * plane.block if spec.per_channel else 1, ENTRIES), plane.fill, np.uint8)
-    tables[: plane.channels] = table
-    return {"table": tables, **pack_codes(spec.input, plane)}
+    return {"table": table.reshape(1, ENTRIES), **pack_codes(spec.input, spec.output)}
 
 
 def build(spec: TableSpec, target: Target, table: npt.NDArray[np.uint8]) -> Kernel:
@@ -97,6 +73,6 @@ def build(spec: TableSpec, target: Target, table: npt.NDArray[np.uint8]) -> Kern
     Args:
         spec: Geometry.
         target: CPU level.
-        table: uint8 (256,), or (C, 256) if `spec.per_channel`, from stored input code to stored output code.
+        table: uint8 (256,), from stored input code to stored output code.
     """
     return Kernel(emit(representative(spec), target), pack(spec, target, table))

@@ -33,7 +33,7 @@ class CodeRange:
 
 
 def requantize(simd: Simd, acc: Expr, multiplier: Expr, codes: CodeRange) -> Expr:
-    """Output codes as int32 lanes.
+    """Output codes, within 0…255, as int32 lanes.
 
     Args:
         simd: The instruction set.
@@ -43,11 +43,6 @@ def requantize(simd: Simd, acc: Expr, multiplier: Expr, codes: CodeRange) -> Exp
     """
     real = tirx.min(tirx.max(cast(acc, "float32") * multiplier, codes.lowest), codes.highest)
     return simd.to_int(real) + codes.zero_point
-
-
-def to_codes(values: Expr) -> Expr:
-    """Codes within 0…255, in int32 lanes, as uint8 lanes."""
-    return cast(values, "uint8")
 
 
 def to_half(acc: Expr, multiplier: Expr, *, relu: bool = False) -> Expr:

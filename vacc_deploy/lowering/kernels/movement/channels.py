@@ -85,9 +85,7 @@ def concat(inputs: Sequence[Plane], output: Plane, requantized: Sequence[bool] =
     return ChannelsSpec(tuple(inputs), output, pieces, tuple(requantized))
 
 
-def take_channels(
-    source: Plane, output: Plane, channels: Sequence[int], *, requantized: bool = False
-) -> ChannelsSpec:
+def take_channels(source: Plane, output: Plane, channels: Sequence[int]) -> ChannelsSpec:
     """The listed channels in this order: a slice, one part of a split, a shuffle."""
     pieces: list[Piece] = []
     for channel in channels:
@@ -96,7 +94,7 @@ def take_channels(
             pieces[-1] = Piece(0, last.start, last.length + 1)
         else:
             pieces.append(Piece(0, channel, 1))
-    return ChannelsSpec((source,), output, tuple(pieces), (requantized,) if requantized else ())
+    return ChannelsSpec((source,), output, tuple(pieces))
 
 
 @cache

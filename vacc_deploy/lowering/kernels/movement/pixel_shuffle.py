@@ -5,8 +5,7 @@ of channel ``(i·r + j)·C + c`` (DCR) or ``c·r² + i·r + j`` (CRD, PyTorch's 
 the inverse of DCR.
 
 DCR copies whole blocks where C is a multiple of 64. CRD interleaves channels, which costs shuffles, or for
-factors other than 2 single elements: `crd_as_dcr` gives the order in which a convolution before it may make
-its channels instead, for nothing.
+factors other than 2 single elements.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from functools import cache
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.errors import ModelError
@@ -84,14 +82,6 @@ def _check(deep: Plane, wide: Plane, factor: int, where: str) -> None:
     given = (deep.batch, deep.channels, deep.height * factor, deep.width * factor, deep.dtype)
     if given != expected or (wide.dtype == "uint8" and wide.fill != deep.fill):
         raise ModelError(f"a factor of {factor} does not turn {deep} into {wide}", where=where)
-
-
-def crd_as_dcr(channels: int, factor: int) -> npt.NDArray[np.int64]:
-    """Which CRD input channel stands at each place of the DCR input, for `channels` output channels.
-
-    ``weights[crd_as_dcr(C, r)]`` makes a convolution's output fit DCR where it fitted CRD.
-    """
-    return np.arange(channels * factor**2).reshape(channels, factor**2).T.reshape(-1)
 
 
 @cache

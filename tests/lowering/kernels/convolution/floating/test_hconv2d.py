@@ -196,22 +196,20 @@ def test_clip_above_zero_leaves_unused_channels_zero(case: Case) -> None:
     assert got.min() == 0.5  # run_to_plane checks the unused channels
 
 
-@pytest.mark.parametrize(
-    ("last", "target"), [(False, RUNNABLE[0]), (True, RUNNABLE[0]), (False, RUNNABLE[-1])]
-)
+@pytest.mark.parametrize("target", [RUNNABLE[0], RUNNABLE[-1]])
 @pytest.mark.parametrize("case", EPILOGUE_CASES.values(), ids=EPILOGUE_CASES.keys())
-def test_slope_and_residual(case: Case, last: bool, target: str) -> None:
+def test_slope_and_residual(case: Case, target: str) -> None:
     numbers = random_numbers(case)
     plane = replace(case.spec().target, halo=Halo(0, 1, 2, 0))
     other = floats(plane, 3)
     slope = np.random.default_rng(2).uniform(-0.5, 0.5, case.outputs).astype(np.float32)
-    spec = case.spec(FloatEpilogue(slope=True, residual=plane, residual_last=last))
+    spec = case.spec(FloatEpilogue(slope=True, residual=plane))
     got = build_and_run(spec, numbers, TARGETS[target], to_plane(other, plane), slope=slope)
     values, magnitude = exact(case, numbers)
     wide = other.astype(np.float64)
-    before = values if last else values + wide
+    before = values + wide
     after = np.where(before > 0, before, slope.reshape(1, -1, 1, 1) * before)
-    sums = (after + wide if last else after, magnitude + np.abs(wide))
+    sums = (after, magnitude + np.abs(wide))
     assert_rounded_once(got, sums, bits=WINOGRAD_BITS)
 
 

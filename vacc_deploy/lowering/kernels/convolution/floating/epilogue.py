@@ -31,7 +31,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class FloatEpilogue:
-    """``y = activation(acc·scale·gain + bias + residual)``, or the residual after the activation.
+    """``y = activation(acc·scale·gain + bias + residual)``.
 
     The activation is ``clip(v if v > 0 else slope·v, low, high)``; relu is ``low=0``.
 
@@ -41,7 +41,6 @@ class FloatEpilogue:
         slope: Whether negative values are multiplied by a slope, one per channel (leaky relu, prelu).
         gain: Plane (N, C, 1, 1) of factors that are known only at run time (style demodulation).
         residual: Plane of the tensor that is added, shaped like the output.
-        residual_last: Whether the residual is added after the activation instead of before.
     """
 
     low: float = -math.inf
@@ -49,7 +48,6 @@ class FloatEpilogue:
     slope: bool = False
     gain: Plane | None = None
     residual: Plane | None = None
-    residual_last: bool = False
 
     def pack(self, numbers: HconvNumbers, channels: int) -> tuple[Array, dict[str, Array]]:
         """Scales weights so that float16 can hold them, and lays the constants out in argument order.
@@ -116,11 +114,8 @@ class EpilogueBuffers:
         """The output values of sums `acc` at `place` (picture, block, y, x, channel in block)."""
         lanes, spec = lanes_of(acc), self.epilogue
         value = acc * constants[0] + constants[1]
-        residual = None
         if self.residual is not None:
-            residual = self.simd.load(self.residual.buffer, self.residual.index(*place), lanes)
-        if residual is not None and not spec.residual_last:
-            value = value + residual
+            value = value + self.simd.load(self.residual.buffer, self.residual.index(*place), lanes)
         if spec.slope:
             value = let(value)
             zero = constant(0.0, "float32", lanes)
@@ -129,8 +124,6 @@ class EpilogueBuffers:
             value = tirx.max(value, constant(spec.low, "float32", lanes))
         if spec.high < math.inf:
             value = tirx.min(value, constant(spec.high, "float32", lanes))
-        if residual is not None and spec.residual_last:
-            value = value + residual
         return value
 
 

@@ -41,8 +41,8 @@ class Epilogue:
         zero_point: Code of 0 of the requantised result; the target's own unless a residual follows.
         low: Smallest code of the requantised result (the zero point where a ReLU is fused).
         high: Largest code.
-        table: ``shared`` maps every code through one 256-entry table, ``per_channel`` through its channel's;
-            ``slopes`` computes a shared one that `slopes.slopes_of` finds to be two lines.
+        table: ``lookup`` maps every code through a table of 256 entries; ``slopes`` computes one that
+            `slopes.slopes_of` finds to be two lines.
         residual: Adds another plane afterwards. The table's output, if any, has `table_zero_point`.
         table_zero_point: Code of 0 after the table; equals `zero_point` without one.
         relu: Whether a float16 result is 0 where the sum is negative; codes have `low` for that.
@@ -51,7 +51,7 @@ class Epilogue:
     zero_point: int = 0
     low: int = 0
     high: int = 255
-    table: Literal["none", "shared", "per_channel", "slopes"] = "none"
+    table: Literal["none", "lookup", "slopes"] = "none"
     table_zero_point: int = 0
     residual: Residual | None = None
     relu: bool = False

@@ -16,7 +16,7 @@ from vacc_deploy.lowering.kernels.convolution.integer.slopes import slopes_of
 from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec, QConvTranspose2dSpec
 from vacc_deploy.lowering.kernels.isa.function import argument
 from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer, plane_argument
-from vacc_deploy.lowering.kernels.isa.requantize import CodeRange, requantize, to_codes, to_half
+from vacc_deploy.lowering.kernels.isa.requantize import CodeRange, requantize, to_half
 from vacc_deploy.lowering.kernels.isa.simd import Simd
 from vacc_deploy.lowering.kernels.isa.vector import (
     Buffer,
@@ -25,7 +25,6 @@ from vacc_deploy.lowering.kernels.isa.vector import (
     concat,
     constant,
     let,
-    literal,
     load,
     splat,
     take,
@@ -46,7 +45,7 @@ def pack_epilogue(
     Args:
         spec: The convolution.
         channels: Channels that the kernel computes, padding included.
-        numbers: Its numbers; a table is (256,) for ``shared`` and ``slopes``, (C, 256) for ``per_channel``.
+        numbers: Its numbers.
 
     Raises:
         ValueError: The epilogue has a table or a residual whose numbers are missing, or slopes that its table
@@ -66,18 +65,15 @@ def pack_epilogue(
         zero_points.append(added.source.fill)
     params["limits"] = np.array(limits, np.float32)
     params["zero_points"] = np.array([target.fill, *zero_points], np.int32)
-    table = numbers.table
-    if steps.table != "none" and table is None:
+    if steps.table != "none" and numbers.table is None:
         raise ValueError("the epilogue has a table, but none was given")
-    if steps.table == "slopes":
-        slopes = slopes_of(np.asarray(table), steps.zero_point, steps.table_zero_point)
+    if steps.table == "lookup":
+        params["table"] = np.asarray(numbers.table)
+    elif steps.table == "slopes":
+        slopes = slopes_of(np.asarray(numbers.table), steps.zero_point, steps.table_zero_point)
         if slopes is None:
             raise ValueError("the epilogue's table is not two lines")
         params["slopes"] = slopes
-    elif table is not None and steps.table != "none":
-        rows = np.zeros((channels if steps.table == "per_channel" else 1, 256), np.uint8)
-        rows[: table.reshape(-1, 256).shape[0]] = table.reshape(-1, 256)
-        params["table"] = rows.reshape(-1)
     if added is not None:
         if numbers.residual is None:
             raise ValueError("the epilogue adds a residual, but its multipliers were not given")
@@ -109,9 +105,8 @@ class EpilogueWriter:
         self.zero_points = argument("zero_points", (3 if residual is None else 4,), "int32")
         if epilogue.table == "slopes":
             self.slopes = argument("slopes", (2,), "float32")
-        elif epilogue.table != "none":
-            rows = channels if epilogue.table == "per_channel" else 1
-            self.table = argument("table", (rows * 256,), "uint8")
+        elif epilogue.table == "lookup":
+            self.table = argument("table", (256,), "uint8")
         if residual is not None:
             self.factors = argument("residual_factors", (2,), "int32")
             self.scale = argument("residual_scale", (1,), "float32")
@@ -136,7 +131,7 @@ class EpilogueWriter:
         if target.plane.dtype == "float16":
             value = to_half(acc, load(self.multiplier, (vector * lanes,), lanes), relu=self.epilogue.relu)
         else:
-            value = to_codes(self._codes(target, acc, vector, position, min(lanes, block)))
+            value = cast(self._codes(target, acc, vector, position, min(lanes, block)), "uint8")
         target.store(*position, value if block >= lanes else take(value, range(block)))
 
     def store_pixels(self, target: PlaneBuffer, acc: Expr, n: Expr, y: Expr, x: Expr) -> None:
@@ -149,7 +144,7 @@ class EpilogueWriter:
             multiplier = load(self.multiplier, (0,), self.simd.lanes)
             value = to_half(acc, multiplier, relu=self.epilogue.relu)
         else:
-            value = to_codes(self._codes(target, acc, 0, position, self.simd.lanes))
+            value = cast(self._codes(target, acc, 0, position, self.simd.lanes), "uint8")
         target.store(*position, value)
 
     def _codes(
@@ -164,11 +159,8 @@ class EpilogueWriter:
             above, below = (splat(self.slopes[side], lanes) for side in range(2))
             slope = T.Select(signed < constant(0, "int32", lanes), below, above)
             codes = requantize(simd, signed, slope, self._range(_AUGEND, clamp=1))
-        elif steps.table == "shared":
+        elif steps.table == "lookup":
             codes = simd.lookup(self.table, codes)
-        elif steps.table == "per_channel":
-            rows = splat(vector * (lanes * 256), lanes) + literal([lane * 256 for lane in range(lanes)])
-            codes = cast(self.table[(rows + codes,)], "int32")
         if self.residual is None:
             return codes
         n, block, y, x, channel = position

@@ -21,7 +21,7 @@ class QConvNumbers:
             (C_in, C_out/groups, kH, kW).
         bias: int32 (C_out,), in units of ``s_x · s_w[c]``.
         multiplier: float32 (C_out,): ``f32(f32(s_x·s_w[c]) / s_y)``, or ``f32(s_x·s_w[c])`` to float16.
-        table: uint8 (256,) or (C_out, 256), from code to code, where the epilogue has one.
+        table: uint8 (256,), from code to code, where the epilogue has one.
         residual: Factors of the epilogue's addition, the convolution being its first operand.
     """
 

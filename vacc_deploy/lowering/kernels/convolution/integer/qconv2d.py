@@ -93,21 +93,19 @@ def pack(spec: QConv2dSpec, target: Target, chosen: Plan, numbers: QConvNumbers)
     simd, weights = simd_of(target), numbers.weights
     channels = vectors_of(simd, spec.target.channels) * simd.lanes
     bias = pad_channels(fold_zero_point(weights, numbers.bias, spec.source.fill), 0, channels)
-    multiplier, table = numbers.multiplier, numbers.table
+    multiplier = numbers.multiplier
     if isinstance(chosen, Blocking):
         packed = pack_amx(spec, chosen, weights)
     elif isinstance(chosen, Segments):
         packed = pack_narrow(spec, simd, chosen, weights)
         channels, bias = simd.lanes, repeat_channels(bias[: spec.target.channels], simd.lanes)
         multiplier = repeat_channels(multiplier, simd.lanes)
-        if table is not None and spec.epilogue.table == "per_channel":
-            table = repeat_channels(table.reshape(-1, 256), simd.lanes)
     elif isinstance(chosen, Chunk):
         packed = pack_winograd(spec, simd, chosen, weights)
         bias, multiplier = scale_sums(spec, chosen, bias, multiplier)
     else:
         packed = pack_direct(spec, simd, chosen, weights)
-    after = pack_epilogue(spec, channels, replace(numbers, multiplier=multiplier, table=table))
+    after = pack_epilogue(spec, channels, replace(numbers, multiplier=multiplier))
     return {"weights": packed, "bias": bias, **after}
 
 

@@ -91,9 +91,9 @@ def pack_narrow(spec: QConv2dSpec, simd: Simd, segments: Segments, weights: Arra
 
 
 def repeat_channels(numbers: Array, lanes: int) -> Array:
-    """Per-channel numbers, padded to 4 channels with zeros and repeated over all lanes."""
+    """Numbers (C,), padded to 4 channels with zeros and repeated over all lanes."""
     block = pad_channels(numbers, 0, _BLOCK)
-    return np.tile(block, (lanes // _BLOCK,) + (1,) * (numbers.ndim - 1))
+    return np.tile(block, lanes // _BLOCK)
 
 
 def _fold(vectors: list[Expr]) -> Expr:
