@@ -21,6 +21,8 @@ from vacc_deploy.lowering.graph import Form, GenericStep, Step, StepGraph, Value
 from vacc_deploy.lowering.layout import Layout, Place
 from vacc_deploy.lowering.target import Target
 
+KERNEL_PREFIX = "vacc_"
+"""How the names of kernels of ours begin, and of no other function."""
 _OPAQUE = 8  # Relax's pattern kind that operator fusion leaves alone
 
 
@@ -84,7 +86,7 @@ class _Emitter:
             [self.layout.of(operand) for operand in step.inputs], self.layout.of(step.output), self.target
         )
         if id(kernel.func) not in self.functions:
-            name = f"vacc_{step.op}_{len(self.functions)}"
+            name = f"{KERNEL_PREFIX}{step.op}_{len(self.functions)}"
             func = kernel.func.with_attr({"global_symbol": name, "op_pattern": _OPAQUE})
             self.functions[id(kernel.func)] = (kernel.func, self.builder.add_func(func, name))
         variable = self.functions[id(kernel.func)][1]

@@ -52,6 +52,7 @@ def assign_layouts(graph: StepGraph) -> Layout:
 
 
 def _with_conversions(graph: StepGraph) -> list[Step | GenericStep]:
+    """The steps, each behind the conversions that make its operands' forms; outputs are made plain."""
     made: dict[str, list[Operand]] = {value.name: [Operand(value, Form.PLAIN)] for value in graph.inputs}
     result: list[Step | GenericStep] = []
 

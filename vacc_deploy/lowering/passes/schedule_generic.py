@@ -6,11 +6,14 @@ primitives. Kernels of ours are opaque to this pass.
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import Any
 
 import tvm
 from tvm import s_tir, tirx
+
+from vacc_deploy.lowering.emit import KERNEL_PREFIX
 
 _VECTOR = 16
 _WORTH_A_THREAD = 16384  # elements; below, the fork costs more than it saves
@@ -22,7 +25,7 @@ class _ScheduleGeneric:
         """Schedule every PrimFunc that is not one of our kernels."""
         updated = {}
         for variable, function in module.functions_items():
-            if not isinstance(function, tirx.PrimFunc) or variable.name_hint.startswith("vacc_"):
+            if not isinstance(function, tirx.PrimFunc) or variable.name_hint.startswith(KERNEL_PREFIX):
                 continue
             scheduled = _schedule(function)
             if scheduled is not None:
@@ -52,6 +55,7 @@ def _schedule(function: Any) -> Any | None:
 
 
 def _parallelise(schedule: Any, block: Any) -> None:
+    """Divides the loops over a block's outputs among threads; vectorises where nothing is reduced."""
     loops = schedule.get_loops(block)
     spatial = []
     for loop, variable in zip(loops, schedule.get(block).iter_vars, strict=False):
@@ -60,11 +64,7 @@ def _parallelise(schedule: Any, block: Any) -> None:
         spatial.append(loop)
     if not spatial:
         return
-    extents = [int(schedule.get(loop).extent) for loop in spatial]
-    total = 1
-    for extent in extents:
-        total *= extent
-    if total < _WORTH_A_THREAD:
+    if math.prod(int(schedule.get(loop).extent) for loop in spatial) < _WORTH_A_THREAD:
         return
     fused = schedule.fuse(*spatial) if len(spatial) > 1 else spatial[0]
     if len(spatial) == len(loops):

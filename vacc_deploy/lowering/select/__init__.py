@@ -40,6 +40,11 @@ def select(model: ir.Model, storage: str) -> StepGraph:
 
 
 def _select_one(node: ir.Node, view: GraphView) -> Step | GenericStep:
+    """The step of the first selector that has one, a conversion, or one that Relax computes.
+
+    Raises:
+        ModelError: Relax would compute this variant of the operator wrongly.
+    """
     for candidate in SELECTORS.get(node.op_type, []):
         step = candidate(node, view)
         if step is not None:
@@ -79,6 +84,7 @@ def _is_plane(node: ir.Node, view: GraphView) -> bool:
 
 
 def _generic(node: ir.Node, view: GraphView) -> GenericStep:
+    """A node as Relax computes it, on plain tensors."""
     inputs: dict[str, Operand] = {}
     constants = {}
     for value in node.inputs:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.lowering.graph import Operand, Quantization, Value
+from vacc_deploy.lowering.graph import Operand, Quantization, Value, as_plane
 from vacc_deploy.lowering.kernels.elementwise import add, mul
 from vacc_deploy.lowering.kernels.elementwise.binary import Scales
 from vacc_deploy.lowering.kernels.kernel import Kernel
@@ -30,8 +30,13 @@ class Constant:
     array: Array  # (N, C, H, W)
     quantization: Quantization | None = None
 
+    @property
+    def step(self) -> float | None:
+        """The quantisation scale of codes, None for floats."""
+        return None if self.quantization is None else float(self.quantization.scale)
+
     def plane(self, dtype: str) -> Plane:
-        """The plane that holds it."""
+        """The plane that holds it; `dtype` is the result's."""
         n, c, h, w = self.array.shape
         if self.quantization is not None:
             return Plane(n, c, h, w, "uint8", fill=self.quantization.zero_point)
@@ -56,38 +61,26 @@ class BinaryStep:
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The integer or the float kernel."""
-        assert isinstance(output, Plane)
-        waiting = list(inputs)
-        planes: list[Plane] = []
-        scales: list[float | None] = []
-        constant: Array | None = None
+        output, waiting = as_plane(output), iter(inputs)
+        a, b = (
+            side.plane(output.dtype) if isinstance(side, Constant) else as_plane(next(waiting))
+            for side in (self.a, self.b)
+        )
         which: Literal["a", "b"] | None = None
-        sides: tuple[tuple[Literal["a", "b"], Operand | Constant], ...] = (("a", self.a), ("b", self.b))
-        for name, side in sides:
-            if isinstance(side, Constant):
-                plane: Plane | Value = side.plane(output.dtype)
-                quantization = side.quantization
-                constant, which = side.array, name
-            else:
-                plane, quantization = waiting.pop(0), side.value.quantization
-            assert isinstance(plane, Plane)
-            planes.append(plane)
-            scales.append(None if quantization is None else float(quantization.scale))
-        low, high = self.clamp
-        steps = None
-        result = self.output.value.quantization
-        if output.dtype == "uint8":
-            assert result is not None and scales[0] is not None and scales[1] is not None
-            steps = Scales(scales[0], scales[1], float(result.scale))
+        if len(self.inputs) == 1:
+            which = "a" if isinstance(self.a, Constant) else "b"
+        constant = next((side.array for side in (self.a, self.b) if isinstance(side, Constant)), None)
+        scales, (low, high) = self._scales(), self.clamp
         if self.op == "mul":
-            return mul.build(
-                mul.MulSpec(planes[0], planes[1], output, which, low, high),
-                target,
-                scales=steps,
-                constant=constant,
-            )
-        spec = add.AddSpec(planes[0], planes[1], output, which, low, high, subtract=self.op == "sub")
-        return add.build(spec, target, scales=steps, constant=constant)
+            product = mul.MulSpec(a, b, output, which, low, high)
+            return mul.build(product, target, scales=scales, constant=constant)
+        total = add.AddSpec(a, b, output, which, low, high, subtract=self.op == "sub")
+        return add.build(total, target, scales=scales, constant=constant)
+
+    def _scales(self) -> Scales | None:
+        """Steps of both sides and the result; None for floats."""
+        a, b, result = self.a.step, self.b.step, self.output.step
+        return None if a is None or b is None or result is None else Scales(a, b, result)
 
 
 BINARY_OPS: dict[str, Literal["add", "sub", "mul"]] = {"Add": "add", "Sub": "sub", "Mul": "mul"}

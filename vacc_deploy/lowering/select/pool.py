@@ -16,7 +16,7 @@ from vacc_deploy.lowering.kernels.sampling import global_pool, instance_norm, po
 from vacc_deploy.lowering.kernels.window import Window
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.activation import Activation, following_activation
-from vacc_deploy.lowering.select.codes import stored_range
+from vacc_deploy.lowering.select.one_picture import one_picture
 from vacc_deploy.lowering.select.window import read_pads, read_window
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
@@ -123,20 +123,21 @@ def select_pool(node: ir.Node, view: GraphView) -> PoolStep | None:
     dilated = any(step != 1 for step in node.attributes.get_ints("dilations") or ())
     if dilated and node.op_type == "AveragePool":
         return None
-    operands = _operands(node, view, keeps_scale=node.op_type == "MaxPool")
-    if operands is None or kernel is None or len(kernel) != 2:
+    if kernel is None or len(kernel) != 2:
         return None
-    source, output, nodes, clamp = operands
-    height, width = source.value.shape[2:]
+    found = one_picture(node, view, keeps_scale=node.op_type == "MaxPool")
+    if found is None:
+        return None
+    height, width = found.source.value.shape[2:]
     geometry = (node, (kernel[0], kernel[1]), (height, width))
     return PoolStep(
-        source,
-        output,
-        view.take(nodes),
+        found.source,
+        found.output,
+        found.nodes,
         "max" if node.op_type == "MaxPool" else "average",
         read_window(*geometry),
         read_pads(*geometry),
-        clamp,
+        found.clamp,
         bool(node.attributes.get_int("count_include_pad", 0)),
         bool(node.attributes.get_int("ceil_mode", 0)),
     )
@@ -144,12 +145,11 @@ def select_pool(node: ir.Node, view: GraphView) -> PoolStep | None:
 
 def select_global_pool(node: ir.Node, view: GraphView) -> GlobalPoolStep | None:
     """One value per channel."""
-    operands = _operands(node, view, keeps_scale=node.op_type == "GlobalMaxPool")
-    if operands is None:
+    found = one_picture(node, view, keeps_scale=node.op_type == "GlobalMaxPool")
+    if found is None:
         return None
-    source, output, nodes, clamp = operands
     kind: Kind = "max" if node.op_type == "GlobalMaxPool" else "average"
-    return GlobalPoolStep(source, output, view.take(nodes), kind, clamp)
+    return GlobalPoolStep(found.source, found.output, found.nodes, kind, found.clamp)
 
 
 def select_instance_norm(node: ir.Node, view: GraphView) -> InstanceNormStep | None:
@@ -168,22 +168,3 @@ def select_instance_norm(node: ir.Node, view: GraphView) -> InstanceNormStep | N
         float(node.attributes.get_float("epsilon", 1e-5) or 0.0),
         activation,
     )
-
-
-def _operands(
-    node: ir.Node, view: GraphView, *, keeps_scale: bool
-) -> tuple[Operand, Operand, list[ir.Node], tuple[float, float]] | None:
-    """Source, result, the nodes to take and the clamp: codes where the reference computes codes."""
-    picture = node.inputs[0]
-    if picture is None or len(node.outputs) != 1 or len(view.shape(picture)) != 4:
-        return None
-    group = view.group(node)
-    if group is not None and group.output is not None:
-        source, output = view.coded_input(group, 0), view.coded_output(group)
-        if keeps_scale and source.value.quantization != output.value.quantization:
-            return None
-        return source, output, view.group_nodes(group), stored_range(group)
-    if not view.is_float_picture(picture):
-        return None
-    open_clamp = (-np.inf, np.inf)
-    return view.float_plane(picture), view.float_plane(node.outputs[0]), [node], open_clamp

@@ -14,7 +14,7 @@ from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.movement import channels, gather_pixels
 from vacc_deploy.lowering.kernels.sampling import resize_bilinear
 from vacc_deploy.lowering.plane import Plane
-from vacc_deploy.lowering.select.moved import moved_output
+from vacc_deploy.lowering.select.one_picture import one_picture
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
 from vacc_deploy.runtime.reference.resize import Coordinates
@@ -121,26 +121,18 @@ def select_resize(node: ir.Node, view: GraphView) -> ResizeStep | None:
     factors = [after[axis] / before[axis] for axis in (2, 3)]
     if scales is not None and scales.size:
         factors = [float(scale) for scale in scales.reshape(-1)[-2:]]
-    operands = moved_output(node, view) if mode == "nearest" else _arithmetic(node, view)
-    if operands is None:
+    found = one_picture(node, view, keeps_scale=mode == "nearest")
+    if found is None:
         return None
-    source, output, names = operands if isinstance(operands, tuple) else (
-        operands.source, operands.output, operands.nodes
-    )  # fmt: skip
-    nearest_mode = node.attributes.get_string("nearest_mode", "round_prefer_floor") or "round_prefer_floor"
-    kind: Literal["nearest", "linear"] = "nearest" if mode == "nearest" else "linear"
-    return ResizeStep(source, output, names, kind, (factors[0], factors[1]), coordinates, nearest_mode)
-
-
-def _arithmetic(node: ir.Node, view: GraphView) -> tuple[Operand, Operand, tuple[str, ...]] | None:
-    group = view.group(node)
-    if group is not None and group.output is not None:
-        names = view.take(view.group_nodes(group))
-        return view.coded_input(group, 0), view.coded_output(group), names
-    picture = node.inputs[0]
-    if picture is None or not view.is_float_picture(picture):
-        return None
-    return view.float_plane(picture), view.float_plane(node.outputs[0]), view.take([node])
+    return ResizeStep(
+        found.source,
+        found.output,
+        found.nodes,
+        "nearest" if mode == "nearest" else "linear",
+        (factors[0], factors[1]),
+        coordinates,
+        node.attributes.get_string("nearest_mode", "round_prefer_floor") or "round_prefer_floor",
+    )
 
 
 def select_pad(node: ir.Node, view: GraphView) -> PadStep | None:
@@ -166,7 +158,7 @@ def select_pad(node: ir.Node, view: GraphView) -> PadStep | None:
     constant = 0.0 if value is None or not value.size else float(value.reshape(()))
     if constant and view.group(node) is not None:
         return None
-    moved = moved_output(node, view)
+    moved = one_picture(node, view, keeps_scale=True)
     if moved is None:
         return None
     fill = constant if mode == "constant" and constant else None
@@ -208,7 +200,7 @@ def select_slice(node: ir.Node, view: GraphView) -> SliceStep | None:
     picture_cut = (ranges[2], ranges[3]) != (range(shape[2]), range(shape[3]))
     if ranges[0] != range(shape[0]) or (channels_cut and picture_cut) or not all(ranges):
         return None
-    moved = moved_output(node, view)
+    moved = one_picture(node, view, keeps_scale=True)
     if moved is None:
         return None
     return SliceStep(moved.source, moved.output, moved.nodes, (ranges[1], ranges[2], ranges[3]))

@@ -12,7 +12,7 @@ from vacc_deploy.lowering.graph import Operand, Value, as_plane
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.movement import pixel_shuffle
 from vacc_deploy.lowering.plane import Plane
-from vacc_deploy.lowering.select.moved import moved_output
+from vacc_deploy.lowering.select.one_picture import one_picture
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
 
@@ -63,7 +63,7 @@ class SpaceToDepthStep:
 
 def select_pixel_shuffle(node: ir.Node, view: GraphView) -> PixelShuffleStep | None:
     """``[DQ] → DepthToSpace → [Q]``."""
-    moved = moved_output(node, view)
+    moved = one_picture(node, view, keeps_scale=True)
     if moved is None:
         return None
     mode: Literal["CRD", "DCR"] = "CRD" if node.attributes.get_string("mode", "DCR") == "CRD" else "DCR"
@@ -76,7 +76,7 @@ def select_space_to_depth(node: ir.Node, view: GraphView) -> SpaceToDepthStep | 
     """``[DQ] → SpaceToDepth → [Q]``."""
     if node.attributes.get_string("mode", "DCR") != "DCR":
         return None
-    moved = moved_output(node, view)
+    moved = one_picture(node, view, keeps_scale=True)
     if moved is None:
         return None
     return SpaceToDepthStep(moved.source, moved.output, moved.nodes, node.attributes.get_int("blocksize"))
