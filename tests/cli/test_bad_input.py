@@ -140,6 +140,12 @@ CASES: dict[str, Case] = {
     "unknown dtype": Case("compile net.yaml --dtype int4", "int4"),
     "unknown calibrator": Case("compile net.yaml --calibrate-mode guess", "guess"),
     "unknown target": Case("compile net.onnx --target pdp11", "pdp11"),
+    "search of an fp16 compile": Case(
+        "compile net.onnx --max-drop 0.1", "--max-drop: only for int8, and net.onnx compiles to fp16"
+    ),
+    "table for an fp16 compile": Case("compile net.yaml --dtype fp16 --table t.json", "add --dtype int8"),
+    "time for no search": Case(f"{_INT8} --time-limit 5m --lr pictures", "--time-limit, --lr: only"),
+    "negative loss": Case(f"{_INT8} --max-drop -1", "-1 dB is no loss to allow"),
     "unknown flag": Case("compile net.onnx --fast", "No such option: --fast"),
     "missing argument": Case("compile", "Missing argument"),
     "yaml is binary": Case(_INT8, "net.yaml", lambda: Path("net.yaml").write_bytes(b"\xff\xfe\x00")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,6 +113,13 @@ def compile_(
     from vacc_deploy.build_files import name_for, require_files, resolve_build, with_dataset
 
     seconds = parse_duration(time_limit)
+    searching = {"--time-limit": time_limit, "--lr": lr, "--hr": hr}
+    if max_drop is None:
+        _refuse(searching, "of the search that --max-drop asks for", "add --max-drop DB")
+    elif not max_drop >= 0:
+        raise ConfigError(
+            f"{max_drop:g} dB is no loss to allow", where="--max-drop", hint="write 0.02 or the like"
+        )
     build = resolve_build(config)
     build = build.override(
         name=name or name_for(build.name, build.dtype, dtype),
@@ -120,6 +128,18 @@ def compile_(
         calibrate_mode=calibrate_mode,
         scheme=scheme,
     )
+    if build.dtype != "int8":
+        quantising: dict[str, object] = {
+            "--calibrate-mode": calibrate_mode,
+            "--scheme": scheme,
+            "--recipe-exact": recipe_exact,
+            "--table": table,
+            "--max-drop": max_drop,
+            "--strict": strict,
+        }
+        _refuse(quantising, f"for int8, and {config} compiles to {build.dtype}", "add --dtype int8")
+        if dataset is not None:  # no refusal: scripts give it with both dtypes
+            print_note(f"note: --dataset is not read, {config} compiles to {build.dtype}")
     build = with_dataset(build, dataset)
     require_files(build, calibrates=build.dtype == "int8" and table is None)
 
@@ -169,6 +189,17 @@ def compile_(
             else "no combination of layers does better",
             hint="the artifact holds that network; allow more time or a larger drop, or compile to fp16",
         )
+
+
+def _refuse(flags: Mapping[str, object], purpose: str, hint: str) -> None:
+    """Refuse flags that would have no effect: who gives one expects what it does.
+
+    Raises:
+        ConfigError: One of them is given.
+    """
+    given = [flag for flag, value in flags.items() if value not in (None, False)]
+    if given:
+        raise ConfigError(f"{', '.join(given)}: only {purpose}", where="vdeploy compile", hint=hint)
 
 
 def _print(summary: dict[str, Any], result: CompileResult) -> None:
