@@ -255,6 +255,9 @@ CASES: dict[str, Case] = {
     "bench mode": Case("bench -m {artifact} --mode fast", "fast"),
     "bench count": Case("bench -m {artifact} -i x", "'-i'"),
     "no ground truth": Case("eval {artifact} --hr gone --lr pictures", "gone"),
+    "ground truth is a file": Case(
+        "eval {artifact} --hr pictures/a.png --lr pictures", "'pictures/a.png' is a file"
+    ),
     "unknown protocol": Case("eval {artifact} --hr pictures --lr pictures --protocol nope", "nope"),
     "reference is no model": Case("diff {artifact} --reference net.yaml", "net.yaml"),
     "report in a missing place": Case("report {artifact} -o net.yaml/report.html", "in the way"),

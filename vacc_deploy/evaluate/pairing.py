@@ -105,7 +105,8 @@ def pictures(folder: Path, flag: str) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(
-            f"the folder '{folder}' does not exist", hint=f"give a folder of pictures with {flag}"
+            f"'{folder}' is a file" if folder.exists() else f"the folder '{folder}' does not exist",
+            hint=f"give a folder of pictures with {flag}",
         )
     files = picture_files(folder)
     if not files:
