@@ -9,7 +9,7 @@ from pathlib import Path
 from vacc_deploy.bare_model import MODEL_SUFFIXES, bare_model
 from vacc_deploy.config import BuildConfig, load_build_config
 from vacc_deploy.data.sample_pictures import PLACEHOLDER
-from vacc_deploy.data.sampler import existing_path
+from vacc_deploy.data.sampler import existing_path, offers
 from vacc_deploy.errors import ConfigError, DataError, FileError, VdeployError, raise_together
 
 _EXPORT_REMARK = "# Get the checkpoint with: "  # the template of build_configs writes it
@@ -60,8 +60,6 @@ def with_dataset(config: BuildConfig, dataset: Path | None) -> BuildConfig:
     """The configuration on other data, whose files may end otherwise; None changes nothing."""
     if dataset is None:
         return config
-    from vacc_deploy.data.dataset import offers  # OpenCV, which commands without data do without
-
     suffix = config.dataset.suffix if config.dataset is not None else None
     return config.override(dataset=dataset, any_suffix=suffix is not None and not offers(dataset, suffix))
 

@@ -12,7 +12,7 @@ from vacc_deploy.data.datalist import read_datalist
 from vacc_deploy.data.image_dataset import ImageDataset
 from vacc_deploy.data.npz_dataset import NpzDataset
 from vacc_deploy.data.process_ops import Pipeline
-from vacc_deploy.data.sampler import existing_path
+from vacc_deploy.data.sampler import existing_path, offers, visible_files
 from vacc_deploy.errors import DataError
 from vacc_deploy.safe_io import SUFFIXES
 
@@ -99,16 +99,6 @@ def _is_picture(suffix: str) -> bool:
     return f".{suffix.lower().lstrip('.')}" in SUFFIXES
 
 
-def _visible(path: Path) -> list[Path]:
-    return [f for f in path.rglob("*") if f.is_file() and not f.name.startswith(".")] if path.is_dir() else []
-
-
-def offers(path: Path, suffix: str) -> bool:
-    """Whether a folder holds, at any depth, a file that ends in `suffix` (jpg and jpeg being one)."""
-    wanted = {suffix.lower().lstrip(".")} | ({"jpg", "jpeg"} if suffix.lower() in ("jpg", "jpeg") else set())
-    return any(file.suffix.lower().lstrip(".") in wanted for file in _visible(path))
-
-
 def _only_npz(path: Path) -> bool:
-    suffixes = {file.suffix.lower() for file in _visible(path)}
+    suffixes = {file.suffix.lower() for file in visible_files(path, recurse=True)} if path.is_dir() else set()
     return suffixes == {".npz"} or suffixes == {".npz", ".txt"}

@@ -31,8 +31,8 @@ def sample_files(folder: Path, suffix: str | None, count: int | None) -> list[Pa
 
     Args:
         folder: The dataset's folder.
-        suffix: ``jpg``, ``JPEG``, ``.png`` …: compared without case, jpg and jpeg
-            being one. None takes all files.
+        suffix: ``jpg``, ``JPEG``, ``.png`` …: compared without case, jpg and jpeg being one, and tif and
+            tiff. None takes all files.
         count: None takes all; the vendor's ``get_data_num``.
 
     Raises:
@@ -45,17 +45,25 @@ def sample_files(folder: Path, suffix: str | None, count: int | None) -> list[Pa
         )
     if count is not None and count < 1:
         raise DataError(f"get_data_num is {count}: a dataset needs at least one file", where=str(folder))
-    present = _visible_files(folder, recurse=False) or _visible_files(folder, recurse=True)
-    wanted = _normalised(suffix)
-    files = [path for path in present if wanted is None or _normalised(path.suffix) == wanted]
+    present = visible_files(folder, recurse=False) or visible_files(folder, recurse=True)
+    wanted = _plain(suffix)
+    files = [path for path in present if wanted is None or _plain(path.suffix) == wanted]
     if not files and wanted is not None:
-        files = [path for path in _visible_files(folder, recurse=True) if _normalised(path.suffix) == wanted]
+        files = [path for path in visible_files(folder, recurse=True) if _plain(path.suffix) == wanted]
     if not files:
         raise _nothing_found(folder, suffix, present)
     return files[:count]
 
 
-def _visible_files(folder: Path, *, recurse: bool) -> list[Path]:
+def offers(path: Path, suffix: str) -> bool:
+    """Whether a folder holds, at any depth, a file that ends in `suffix`, as `sample_files` compares it."""
+    if not path.is_dir():
+        return False
+    return any(_plain(file.suffix) == _plain(suffix) for file in visible_files(path, recurse=True))
+
+
+def visible_files(folder: Path, *, recurse: bool) -> list[Path]:
+    """The files of a folder, of its sub-folders too where `recurse`, sorted; nothing hidden is among them."""
     found = folder.rglob("*") if recurse else folder.iterdir()
     visible = [
         p for p in found if p.is_file() and not any(s.startswith(".") for s in p.relative_to(folder).parts)
@@ -63,7 +71,7 @@ def _visible_files(folder: Path, *, recurse: bool) -> list[Path]:
     return sorted(visible, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def _normalised(suffix: str | None) -> str | None:
+def _plain(suffix: str | None) -> str | None:
     """`suffix` as it is compared: no dot, lower case, one spelling of JPEG and of TIFF."""
     if suffix is None:
         return None
