@@ -15,6 +15,7 @@ from vacc_deploy.cli.vsx import rewrite_arguments
 from vacc_deploy.evaluate import evaluate, get_protocol
 from vacc_deploy.evaluate.model_function import ArtifactFunction
 from vacc_deploy.safe_io import read_image, read_npz, write_image, write_npz, write_text_atomic
+from vacc_deploy.vsx.import_name import MODULE_NAMES
 
 # What every super-resolution script of the zoo does, reduced to its calls.
 ZOO_SCRIPT = """
@@ -213,6 +214,68 @@ def test_preloaded_files_register_custom_operators(tmp_path: Path) -> None:
         "-x", "--help",
     )  # fmt: skip
     assert done.stdout == "['-x', '--help'] [-1.0, -1.0, -1.0]\n", done.stderr
+
+
+# Every way in which a script can start a fresh interpreter; each child answers with 3 negated.
+CHILDREN: dict[str, str] = {
+    "spawn": "with multiprocessing.get_context('spawn').Pool(1) as pool: print(pool.apply(negated, (3,)))",
+    "forkserver": "with multiprocessing.get_context('forkserver').Pool(1) as pool: "
+    "print(pool.apply(negated, (3,)))",
+    "subprocess": "subprocess.run([sys.executable, __file__, 'child'], check=True)",
+}
+SCRIPT_WITH_CHILDREN = """
+import multiprocessing, subprocess, sys
+import _vaststreamx
+import vaststreamx as vsx
+import numpy as np
+
+def negated(number):
+    assert vsx is _vaststreamx
+    tensor = vsx.from_numpy(np.full(1, number, np.float16), 0)
+    op = vsx.CustomOperator("negate", "negate.elf")
+    return int(vsx.as_numpy(op.run_sync([tensor], b"", [([1], vsx.TypeFlag.FLOAT16)])[0])[0])
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["child"]:
+        print(negated(3))
+    else:
+        {start}
+"""
+
+
+@pytest.mark.parametrize("start", CHILDREN.values(), ids=CHILDREN)
+def test_child_processes_find_the_emulation(start: str, tmp_path: Path) -> None:
+    (tmp_path / "ops.py").write_text(
+        "from vacc_deploy.vsx import register_custom_operator\n"
+        "register_custom_operator('negate')(lambda inputs, config, output_info: [-inputs[0]])\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT_WITH_CHILDREN.replace("{start}", start))
+    done = run("-m", "vacc_deploy.cli.app", "vsx", "--with", tmp_path / "ops.py", script)
+    assert done.stdout == "-3\n", done.stderr
+    assert done.returncode == 0
+
+
+def test_an_error_of_ours_in_a_childs_thread_ends_the_child(tmp_path: Path) -> None:
+    child = (
+        "import threading, vaststreamx as vsx\n"
+        "threading.Thread(target=vsx.VideoCapture, args=('clip.mp4',)).start()\n"
+        "threading.Event().wait()\n"
+    )
+    (tmp_path / "script.py").write_text(
+        "import subprocess, sys\n"
+        f"print(subprocess.run([sys.executable, '-c', {child!r}], timeout=30).returncode)\n"
+    )
+    done = run("-m", "vacc_deploy.vsx", tmp_path / "script.py")
+    assert done.stdout == "1\n", done.stderr
+    assert "VideoCapture" in done.stderr
+
+
+def test_the_name_is_lent_for_the_run_only() -> None:
+    for name in MODULE_NAMES:
+        done = run("-c", f"import importlib.util; print(importlib.util.find_spec('{name}'))")
+        assert done.returncode == 0
+        assert "aliases" not in done.stdout
 
 
 def test_a_missing_script_is_named(tmp_path: Path) -> None:

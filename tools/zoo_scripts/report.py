@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _HEAD = """# Which of the vendor's scripts run
 
 `vdeploy vsx SCRIPT ARGS…` runs a script written for `vaststreamx` unchanged on the emulated run stream.
+Processes that the script starts, by `multiprocessing` or with `sys.executable`, find the emulation too, and
+the operators of `--with`; nothing is installed under that name.
 This page is written by `tools/zoo_scripts`, which runs every script below, unmodified, from checkouts of
 [VastModelZOO](https://github.com/Vastai/VastModelZOO) and
 [VastStreamX-Samples](https://github.com/Vastai/VastStreamX-Samples), on pictures from scikit-image.

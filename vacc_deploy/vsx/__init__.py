@@ -1,8 +1,8 @@
 """vaststreamx, emulated: scripts written for VACC cards run on artifacts of `vdeploy compile`.
 
 `vdeploy vsx SCRIPT` (or ``python -m vacc_deploy.vsx SCRIPT``) runs a script with ``import vaststreamx``
-meaning this module. Names and behaviour are the vendor's; what the emulation does not do raises
-`UnsupportedError`, which names it.
+meaning this module, in processes that the script starts too. Names and behaviour are the vendor's; what the
+emulation does not do raises `UnsupportedError`, which names it.
 """
 
 from __future__ import annotations

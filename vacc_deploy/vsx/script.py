@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import runpy
 import sys
-import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from vacc_deploy import vsx
 from vacc_deploy.cpu import cpu_name
 from vacc_deploy.errors import FileError, VdeployError
-
-MODULE_NAMES = ("vaststreamx", "_vaststreamx")
+from vacc_deploy.vsx.import_name import emulate, emulate_in_children
 
 
 def run_script(script: Path, arguments: Sequence[str] = (), preload: Sequence[Path] = ()) -> None:
     """Run a script as ``python SCRIPT ARGUMENTS`` would.
 
-    An error of the emulation in one of the script's threads ends the whole program with exit code 1: scripts
-    wait for results without a time limit, and would wait for ever.
+    Processes that the script starts (`multiprocessing`, or `subprocess` with ``sys.executable``) find the
+    emulation too.
 
     Args:
         script: The script.
         arguments: Its arguments.
-        preload: Python files to run first; they register custom operators.
+        preload: Python files to run first, here and in those processes; they register custom operators.
 
     Raises:
         FileError: A file does not exist.
@@ -36,12 +32,9 @@ def run_script(script: Path, arguments: Sequence[str] = (), preload: Sequence[Pa
     for path in (*preload, script):
         if not path.is_file():
             raise FileError(f"no script at {path}", hint="vdeploy vsx SCRIPT ARGS… runs a Python file")
-    for name in MODULE_NAMES:
-        sys.modules[name] = vsx
     print(f"vaststreamx emulated on this CPU ({cpu_name()}), not the card", file=sys.stderr)
-    threading.excepthook = _end_program_on_our_errors
-    for path in preload:
-        runpy.run_path(str(path), run_name="__preload__")
+    emulate(preload)
+    emulate_in_children(preload)
     sys.argv = [str(script), *arguments]
     sys.path[0] = str(script.resolve().parent)
     runpy.run_path(str(script), run_name="__main__")
@@ -72,11 +65,3 @@ def _traceback_of_script(error: BaseException, script: Path) -> TracebackType | 
     while trace is not None and trace.tb_frame.f_code.co_filename != str(script):
         trace = trace.tb_next
     return trace or error.__traceback__
-
-
-def _end_program_on_our_errors(problem: threading.ExceptHookArgs) -> None:
-    threading.__excepthook__(problem)
-    if isinstance(problem.exc_value, VdeployError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(problem.exc_value.exit_code)
