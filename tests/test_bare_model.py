@@ -9,20 +9,23 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from vacc_deploy.bare_model import bare_model
 from vacc_deploy.build_files import require_files, resolve_build
 from vacc_deploy.compiler import CompileOptions, compile_model
-from vacc_deploy.errors import ConfigError, DataError, FileError
+from vacc_deploy.errors import ConfigError, DataError, FileError, ModelError
 from vacc_deploy.processing import Preprocess
 from vacc_deploy.safe_io import write_image
 
 
-def write_model(path: Path, channels: int = 3, metadata: dict[str, Any] | None = None) -> Path:
-    """A 3×3 convolution of (1, channels, 8, 12) pictures."""
+def write_model(
+    path: Path, channels: int = 3, metadata: dict[str, Any] | None = None, *, size_is_open: bool = False
+) -> Path:
+    """A 3×3 convolution of (1, channels, 8, 12) pictures, or of any size."""
     weights = np.random.default_rng(0).standard_normal((channels, channels, 3, 3)).astype(np.float32) / 9
-    shape = [1, channels, 8, 12]
+    shape = [1, channels, "height", "width"] if size_is_open else [1, channels, 8, 12]
     graph = helper.make_graph(
         [helper.make_node("Conv", ["picture", "weights"], ["output"], name="conv", pads=[1, 1, 1, 1])],
         "one_conv",
@@ -68,6 +71,34 @@ def test_metadata_states_the_pre_processing(tmp_path: Path) -> None:
         "DecodeImage", "CvtColor", "Resize", "Normalize", "ToTensor"
     ]  # fmt: skip
     assert not config.notes
+
+
+@pytest.mark.parametrize("metadata", [None, {"preprocess": Preprocess((8, 12)).to_json()}])
+def test_an_open_size_is_given(metadata: dict[str, Any] | None, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "net.onnx", metadata=metadata, size_is_open=True)
+    with pytest.raises(ModelError, match=r"no static shape: \[1, 3, height, width\](.|\n)*--shape"):
+        resolve_build(str(model))
+    pictures = write_pictures(tmp_path / "pictures")
+    build = resolve_build(str(model), [("", (3, 10, 14))]).override(dtype="int8", dataset=pictures)
+    assert build.inputs == {"picture": (1, 3, 10, 14)}
+    made = compile_model(build, CompileOptions(output=tmp_path / "out", dataset=pictures))
+    assert made.manifest.inputs[0].shape == (1, 3, 10, 14)
+    assert made.manifest.int8_mac_share() == 1.0
+
+
+def test_a_fixed_size_is_not_given_otherwise(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "net.onnx")
+    with pytest.raises(ModelError, match=r"\[1, 3, 8, 12\] in the model, but \[1, 3, 10, 14\] is asked"):
+        resolve_build(str(model), [("picture", (3, 10, 14))])
+
+
+@pytest.mark.parametrize(("name", "expected"), {"": "input_0", "luma": "luma"}.items())
+def test_torchscript_takes_the_given_shape(name: str, expected: str, tmp_path: Path) -> None:
+    torch.jit.trace(torch.nn.Conv2d(1, 1, 3), torch.zeros(1, 1, 8, 8)).save(str(tmp_path / "net.pt"))
+    with pytest.raises(ModelError, match="--shape"):
+        resolve_build(str(tmp_path / "net.pt"))
+    build = resolve_build(str(tmp_path / "net.pt"), [(name, (1, 8, 12))])
+    assert build.inputs == {expected: (1, 1, 8, 12)}
 
 
 def test_int8_calibrates_on_pictures(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vacc_deploy.build_files import name_for, require_files, resolve_build, with_dataset
-from vacc_deploy.errors import DataError, ErrorList, FileError, VdeployError
+from vacc_deploy.errors import ConfigError, DataError, ErrorList, FileError, VdeployError
 
 SUFFIXES: dict[str, tuple[list[str], str | None]] = {
     "the file's own": (["a.bmp"], "bmp"),
@@ -38,6 +38,16 @@ def test_other_data_keep_the_ending_only_where_it_is_found(
 def test_no_other_data_change_nothing() -> None:
     config = resolve_build("official_vdsr")
     assert with_dataset(config, None) is config
+
+
+def test_given_shapes_replace_the_files_and_pictures_follow() -> None:
+    config = resolve_build("official_vdsr", [("", (1, 96, 160))])
+    assert config.inputs == {"input": (1, 1, 96, 160)}
+    assert config.dataset is not None
+    sizes = [op.size for op in config.dataset.process_ops if op.type == "Resize"]
+    assert sizes == [(96, 160)]
+    with pytest.raises(ConfigError, match="no input 'luma'"):
+        resolve_build("official_vdsr", [("luma", (1, 96, 160))])
 
 
 NAMES = {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from vacc_deploy.bare_model import MODEL_SUFFIXES, bare_model
 from vacc_deploy.config import BuildConfig, load_build_config
+from vacc_deploy.config.input_shapes import GivenShape, match_shapes
 from vacc_deploy.data.sample_pictures import PLACEHOLDER
 from vacc_deploy.data.sampler import existing_path, offers
 from vacc_deploy.errors import ConfigError, DataError, FileError, VdeployError, raise_together
@@ -22,17 +24,30 @@ def shipped_builds() -> list[str]:
     )
 
 
-def resolve_build(argument: str) -> BuildConfig:
+def resolve_build(argument: str, shapes: Sequence[GivenShape] = ()) -> BuildConfig:
     """The configuration that `argument` names: an existing file, then a shipped name.
 
     A model file stands for a configuration of its own; see `bare_model`.
 
+    Args:
+        argument: What the user wrote.
+        shapes: Input shapes that stand for the file's.
+
     Raises:
-        ConfigError: There is neither; the nearest shipped names are given.
+        ConfigError: There is neither; the nearest shipped names are given.  Or the shapes fit no input.
     """
     path = Path(argument)
     if path.suffix in MODEL_SUFFIXES:
-        return bare_model(path)
+        return bare_model(path, shapes)
+    build = _configured(argument)
+    ranks = {name: len(shape) for name, shape in build.inputs.items()}
+    matched = match_shapes(shapes, ranks, f"frontend.shape of {build.source}")
+    return build.override(shape=matched) if matched else build
+
+
+def _configured(argument: str) -> BuildConfig:
+    """The build YAML at a path, else the shipped one of a name."""
+    path = Path(argument)
     if path.is_file():
         return load_build_config(path)
     shipped = shipped_builds()

@@ -114,7 +114,8 @@ CASES: dict[str, Case] = {
         "Git LFS",
         lambda: Path("bad.onnx").write_text("version https://git-lfs.github.com/spec/v1"),
     ),
-    "model without sizes": Case("compile net.onnx", "no static shape", lambda: _dynamic("net.onnx")),
+    "model without sizes": Case("compile net.onnx", "--shape", lambda: _dynamic("net.onnx")),
+    "a shape for no input": Case("compile net.onnx -s y:3,8,8", "no input", lambda: _dynamic("net.onnx")),
     "NaN in the weights": Case("compile net.onnx", "", lambda: _network("net.onnx", float("nan"))),
     "infinite weights": Case("compile net.onnx", "", lambda: _network("net.onnx", float("inf"))),
     "damaged recipe": Case(

@@ -5,7 +5,12 @@ import typer
 
 from vacc_deploy.cli.bench import rewrite_arguments
 from vacc_deploy.cli.run import rewrite_arguments as rewrite_run
-from vacc_deploy.cli.vamp_arguments import parse_device_ids, parse_percentiles, parse_shapes
+from vacc_deploy.cli.vamp_arguments import (
+    parse_device_ids,
+    parse_named_shapes,
+    parse_percentiles,
+    parse_shapes,
+)
 
 SPELLINGS: dict[str, tuple[str, str]] = {
     "as documented": ("-m a/mod -i 1 -p 1 -b 2", "-m a/mod -i 1 -p 1 -b 2"),
@@ -51,6 +56,25 @@ def test_shapes_are_read(text: str, expected: tuple[tuple[int, ...], ...]) -> No
 def test_wrong_shapes_are_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         parse_shapes(text)
+
+
+NAMED_SHAPES: dict[str, tuple[list[str], list[tuple[str, tuple[int, ...]]]]] = {
+    "no name": (["3,8,12"], [("", (3, 8, 12))]),
+    "a name": (["image:1x3x8x12"], [("image", (1, 3, 8, 12))]),
+    "a name with a colon": (["image:0:[1, 3, 8, 12]"], [("image:0", (1, 3, 8, 12))]),
+    "several": (["a:1,2", "[[3,4],[5,6]]"], [("a", (1, 2)), ("", (3, 4)), ("", (5, 6))]),
+}
+
+
+@pytest.mark.parametrize(("texts", "expected"), NAMED_SHAPES.values(), ids=NAMED_SHAPES)
+def test_named_shapes_are_read(texts: list[str], expected: list[tuple[str, tuple[int, ...]]]) -> None:
+    assert list(parse_named_shapes(texts)) == expected
+
+
+@pytest.mark.parametrize("text", ["image:", "image:h,w", "image:[[1,2],[3,4]]"])
+def test_wrong_named_shapes_are_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match=r"no shape|several shapes"):
+        parse_named_shapes([text])
 
 
 @pytest.mark.parametrize("text", ["0", "[0,1]", "0, 1"])

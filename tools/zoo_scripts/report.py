@@ -37,7 +37,7 @@ _TAIL = """## What is not emulated
 |---|---|---|
 | custom operators (ELF programs of the card's DSP) | `UnsupportedError` naming the operator | write it in Python with `@vacc_deploy.vsx.register_custom_operator(name)` and load that file with `vdeploy vsx --with FILE.py SCRIPT` |
 | video and JPEG engines | `UnsupportedError` naming the class | decode on the host with OpenCV, hand pictures over with `vsx.create_image` |
-| dynamic input shapes | accepted for the compiled shape, `UnsupportedError` for any other | compile for the shape that the script uses |
+| dynamic input shapes | accepted for the compiled shape, `UnsupportedError` for any other | compile for the shape that the script uses (`vdeploy compile --shape`) |
 | the card's tiled 8×8×4 layout between operators | emulated for fusion operators and model inputs | |
 | matrix layouts between custom operators and transformers | the model refuses the tensor's shape | feed the model's own input |
 """  # noqa: E501

@@ -72,7 +72,7 @@ def _check_input(path: Path, value: Any, finding: Finding) -> None:
     if not all(isinstance(dim, int) and dim > 0 for dim in sizes):
         finding.warnings.append(
             f"{path}: input '{value.name}' has the open shape {dims}; "
-            "frontend.shape of the build YAML must fix it"
+            "compile --shape, or frontend.shape of a build YAML, must fix it"
         )
     kind = _FLOAT_TYPES.get(tensor.elem_type)
     if kind in ("float64", "bfloat16"):

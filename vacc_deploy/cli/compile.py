@@ -10,6 +10,7 @@ import typer
 
 from vacc_deploy.cli.console import print_fields, print_json, print_note, print_table, progress_bar
 from vacc_deploy.cli.options import Json
+from vacc_deploy.cli.vamp_arguments import join_shape, parse_named_shapes
 from vacc_deploy.errors import ConfigError, GateError
 
 if TYPE_CHECKING:
@@ -20,8 +21,13 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 EXAMPLES = (
     "vdeploy compile official_vdsr --dtype int8 --checkpoint exported/vdsr.onnx --dataset pictures/",
     "vdeploy compile build.yaml -o deploy_weights --max-drop 0.02 --time-limit 10m",
-    "vdeploy compile model.onnx --dtype fp16",
+    "vdeploy compile model.onnx --shape 3,512,512  # a model that leaves its size open",
 )
+
+
+def rewrite_arguments(arguments: list[str]) -> list[str]:
+    """Accept shapes with spaces."""
+    return join_shape(arguments)
 
 
 @app.command()
@@ -40,6 +46,15 @@ def compile_(
     ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(metavar="FILE", help="ONNX or TorchScript file to compile instead.")
+    ] = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-s",
+            "--shape",
+            metavar="SHAPE",
+            help="Input shape instead: 3,512,512 or 1,3,512,512; for several inputs NAME:SHAPE, repeated.",
+        ),
     ] = None,
     dataset: Annotated[
         Path | None,
@@ -120,7 +135,7 @@ def compile_(
         raise ConfigError(
             f"{max_drop:g} dB is no loss to allow", where="--max-drop", hint="write 0.02 or the like"
         )
-    build = resolve_build(config)
+    build = resolve_build(config, parse_named_shapes(shape or ()))
     build = build.override(
         name=name or name_for(build.name, build.dtype, dtype),
         dtype=dtype,

@@ -83,6 +83,26 @@ def parse_shapes(text: str) -> tuple[tuple[int, ...], ...]:
     return result
 
 
+def parse_named_shapes(texts: Sequence[str]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Name ("" if none is said) and shape from each ``NAME:SHAPE`` or ``SHAPE``, spelt as for `parse_shapes`.
+
+    Raises:
+        typer.BadParameter: It is none of them.
+
+    Example:
+        >>> parse_named_shapes(["image:1,3,8,8", "[[1,512],[1,4]]"])
+        (('image', (1, 3, 8, 8)), ('', (1, 512)), ('', (1, 4)))
+    """
+    named = []
+    for text in texts:
+        name, _, shape = text.rpartition(":")  # a name may hold colons itself
+        shapes = parse_shapes(shape)
+        if name and len(shapes) > 1:
+            raise typer.BadParameter(f"'{text}' gives one input several shapes; write NAME:1,3,512,512")
+        named += [(name, one) for one in shapes]
+    return tuple(named)
+
+
 def parse_device_ids(text: str) -> tuple[int, ...]:
     """Device ids from ``0``, ``0,1`` or ``[0,1]``.
 

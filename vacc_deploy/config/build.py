@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -175,6 +176,7 @@ class BuildConfig:
         name: str | None = None,
         dtype: str | None = None,
         checkpoint: PathLike | None = None,
+        shape: Mapping[str, tuple[int, ...]] | None = None,
         dataset: PathLike | None = None,
         any_suffix: bool = False,
         calibrate_mode: str | None = None,
@@ -185,6 +187,7 @@ class BuildConfig:
     ) -> BuildConfig:
         """The configuration with the command line's flags applied; None leaves the file's value.
 
+        `shape` holds shapes of some or all inputs; pictures that process_ops made for the old ones follow.
         `any_suffix` takes every file of the dataset, whatever the file says about their ending.
 
         Raises:
@@ -205,6 +208,9 @@ class BuildConfig:
         if checkpoint is not None:
             data["frontend"]["checkpoint"] = str(checkpoint)
             del data["frontend"]["type"]  # the new file's ending decides, as everywhere
+        for key, new in (shape or {}).items():
+            data["frontend"]["shape"][key] = list(new)
+            _resize_pictures(data.get("dataset") or {}, self.inputs[key][2:], new[2:])
         if dataset is not None:
             data["dataset"] = {**(data.get("dataset") or {}), "path": str(dataset)}
         if any_suffix and data.get("dataset"):
@@ -226,6 +232,14 @@ class BuildConfig:
                 mode="json", by_alias=True, exclude_none=True
             )
         return data
+
+
+def _resize_pictures(dataset: dict[str, Any], old: tuple[int, ...], new: tuple[int, ...]) -> None:
+    """Have process_ops that end in [height, width] `old` end in `new`, in place; other steps stay."""
+    for op in dataset.get("process_ops") or ():
+        for key in ("size", "crop_size"):
+            if len(new) == 2 and op.get(key) == list(old):
+                op[key] = list(new)
 
 
 def build_config(data: Any, positions: Positions) -> BuildConfig:

@@ -75,7 +75,7 @@ def convert(path: Path, inputs: Mapping[str, Sequence[int]] | None) -> onnx.Mode
         raise ModelError(
             "a TorchScript file does not say its input shapes",
             where=str(path),
-            hint="give them in the build YAML under frontend.shape",
+            hint="give them: vdeploy compile --shape 1,3,512,512, or frontend.shape in a build YAML",
         )
     with tempfile.TemporaryDirectory(prefix="vdeploy-torchscript-") as folder:
         target = Path(folder) / "model.onnx"
@@ -103,7 +103,8 @@ def convert(path: Path, inputs: Mapping[str, Sequence[int]] | None) -> onnx.Mode
                 "the TorchScript file cannot be converted to ONNX",
                 where=str(path),
                 why=lines[-1] if lines else f"the converter stopped with code {done.returncode}",
-                hint="check that frontend.shape gives the network's real input shape; a network saved by "
-                "torch.jit.script may have branches that cannot be exported: save it by torch.jit.trace",
+                hint="check that --shape or frontend.shape gives the network's real input shape; a network "
+                "saved by torch.jit.script may have branches that cannot be exported: save it by "
+                "torch.jit.trace",
             )
         return onnx.load_model(target)

@@ -84,7 +84,8 @@ def _check(
         return ModelError(
             f"input '{name}' has no static shape: {_text(shape)}",
             where=where,
-            hint="give the shape in the build YAML under frontend.shape, or export at a fixed size",
+            hint="give it: vdeploy compile --shape 1,3,512,512 or the like (NAME:1,3,512,512 for several "
+            "inputs), or frontend.shape in a build YAML; or export at a fixed size",
         )
     clash = len(declared) != len(shape) or any(
         isinstance(own, int) and own > 0 and own != size for own, size in zip(declared, shape, strict=False)
@@ -93,7 +94,7 @@ def _check(
         return ModelError(
             f"input '{name}' is {_text(declared)} in the model, but {_text(shape)} is asked for",
             where=where,
-            hint="export the model at that size, or correct the shape in the build YAML",
+            hint="export the model at that size, or correct --shape, or frontend.shape in the build YAML",
         )
     return None
 
@@ -111,6 +112,6 @@ def require_batch_of_one(model: ir.Model, where: str) -> None:
                 f"input '{value.name}' is {_text(shape)}, but an artifact is compiled for batch size 1",
                 where=where,
                 why="larger batches run picture by picture: results do not depend on the batch",
-                hint="export the model, or give frontend.shape, with 1 as the first dimension; "
+                hint="export the model, or give --shape or frontend.shape, with 1 as the first dimension; "
                 "run and bench take any batch",
             )

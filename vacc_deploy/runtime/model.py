@@ -159,7 +159,7 @@ class Model:
                 raise RunError(
                     f"input '{spec.name}' of {self.name} has shape {array.shape}",
                     why=f"the artifact was compiled for {spec.shape}",
-                    hint="resize the input, or compile for this shape (frontend.shape in the build YAML)",
+                    hint="resize the input, or compile for this shape (compile --shape)",
                 )
         if len(batches) != 1 or 0 in batches:
             raise RunError(f"the inputs of {self.name} have different batch sizes: {sorted(batches)}")

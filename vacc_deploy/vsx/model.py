@@ -68,7 +68,7 @@ class Model:
         if [list(shape) for shape in shapes] != self.input_shape:
             raise UnsupportedError(
                 f"the model has the static input shape {self.input_shape}, not {list(shapes)}",
-                hint="compile the model for the script's largest shape (frontend.shape in the build YAML)",
+                hint="compile the model for the script's largest shape (compile --shape)",
             )
         return 0
 

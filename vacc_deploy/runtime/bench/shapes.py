@@ -35,7 +35,7 @@ def check_shapes(shapes: Shapes, manifest: Manifest, pictures: bool, prefix: Pat
         why="an artifact is compiled for one input shape",
         hint=f"use -m {others[0]}"
         if others
-        else f"leave -s out to measure {own}, or compile for {wanted} (frontend.shape in the build YAML)",
+        else f"leave -s out to measure {own}, or compile for {wanted} (compile --shape)",
     )
 
 
