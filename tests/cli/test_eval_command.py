@@ -17,9 +17,9 @@ from vacc_deploy.safe_io import read_image, write_image
 KEYS = {"psnr_db", "ssim", "images", "reference_psnr_db", "drop_db", "fidelity_db"}
 
 
-def tiny_model(path: Path, offset: float, protocol: str | None) -> Path:
-    """y = x + offset, on 1×3×16×16 pictures."""
-    shape = [1, 3, 16, 16]
+def tiny_model(path: Path, offset: float, protocol: str | None, channels: int = 3) -> Path:
+    """y = x + offset, on 16×16 pictures."""
+    shape = [1, channels, 16, 16]
     graph = helper.make_graph(
         [helper.make_node("Add", ["x", "offset"], ["y"])],
         "tiny",
@@ -108,6 +108,15 @@ def test_failures(
         path.rename(path.with_name(path.name.replace("x2", "")))
     assert main(["eval", case["model"], "--lr", case["lr"], "--hr", case["hr"], *flags[0]]) == 1
     assert flags[1] in capsys.readouterr().err
+
+
+def test_a_reference_of_another_model_is_named(
+    case: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = str(tiny_model(tmp_path / "other.onnx", 0, "rgb", channels=1))
+    arguments = ["eval", case["model"], "--lr", case["lr"], "--hr", case["hr"], "--reference", other]
+    assert main(arguments) == 1
+    assert f"the model takes 1\n  --> {other}" in capsys.readouterr().err
 
 
 def test_an_unpaired_file_is_named(case: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ Taken from all 259 Python files of VastModelZOO and VastStreamX-Samples that imp
 from __future__ import annotations
 
 import inspect
+import json
 from typing import Any
 
 import pytest
@@ -138,6 +139,13 @@ def _find(name: str) -> Any:
 def test_enumerations_have_their_members(name: str) -> None:
     missing = set(MEMBERS[name].split()) - set(_find(name).__members__)
     assert not missing
+
+
+@pytest.mark.parametrize("name", [name for name in MEMBERS if not name.startswith("AttrKey")])
+def test_members_are_numbers_printed_by_name(name: str) -> None:
+    for member in _find(name):
+        assert str(member) == f"{member}" == f"{type(member).__name__}.{member.name}"
+        assert f"{member:d}" == json.dumps(member) == str(int(member))
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,8 @@ def _run(
         raise RunError(
             f"the protocol {protocol.name} feeds {network_input.shape[1]} channel(s), the model takes "
             f"{shape[1] if len(shape) == 4 else shape}",
-            hint="choose the protocol of this model with --protocol",
+            where=getattr(model_fn, "name", None),
+            hint="choose the protocol of this model with --protocol, and its own float file as --reference",
         )
 
     def selected(tensor: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -159,6 +160,7 @@ def _run(
         raise RunError(
             f"the protocol {protocol.name} feeds {given[1]}x{given[0]} pixels, "
             f"the model takes {size[1]}x{size[0]}",
+            where=getattr(model_fn, "name", None),
             hint="compare models compiled for the same input size",
         )
     if not np.isfinite(output).all():

@@ -15,7 +15,7 @@ from vacc_deploy.onnx_session import open_session
 from vacc_deploy.safe_io import read_onnx
 
 # (1, C, H, W) inputs to outputs.  An `input_shape` attribute (N, C, H, W), with None for what is open, tells
-# the evaluation that the size is fixed.
+# the evaluation that the size is fixed; a `name` is the file's in messages.
 ModelFunction: TypeAlias = Callable[[Sequence[NDArray[Any]]], Sequence[NDArray[Any]]]
 
 RECIPE_KEY = "vdeploy"  # the metadata entry of exported ONNX files
@@ -34,6 +34,7 @@ class OnnxFunction:
     """
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        self.name = str(path)
         model = read_onnx(path).SerializeToString()
         try:
             self._session = open_session(model, threads)
@@ -79,6 +80,7 @@ class ArtifactFunction:
     def __init__(self, prefix: str | Path, threads: int | None = None) -> None:
         from vacc_deploy.runtime.model import Model
 
+        self.name = str(prefix)
         self.model = Model(prefix, threads=threads)
         self.input_shape: tuple[int | None, ...] = tuple(self.model.inputs[0].shape)
         self.recipe: dict[str, Any] = dict(self.model.manifest.recipe)

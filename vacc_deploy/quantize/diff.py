@@ -207,6 +207,8 @@ def cause_in_words(line: LayerDiff, won: float, whole: float) -> str:
     layer = f"{line.name} ({line.op_type}, single SQNR {line.single.sqnr_db:.1f} dB)"
     cost = f"+{100 * line.macs_share:.2f} % of the MACs in fp16"
     digits = 2 if whole >= 0.1 else 3
+    if round(whole, digits) <= 0:
+        return f"nothing is lost that {layer} in fp16 could win back, for {cost}"
     if round(won, digits) <= 0:
         return f"none of the lost {whole:.{digits}f} dB comes back with {layer} in fp16, for {cost}"
     return (

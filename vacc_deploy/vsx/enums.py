@@ -6,10 +6,11 @@ the others by name only. All members but AttrKey's compare equal to ints, becaus
 
 from __future__ import annotations
 
-from enum import Enum, IntEnum, auto
+from enum import Enum, auto
 
 from vacc_deploy.runtime.vdsp import ColorCvtCode, ImageFormat, OpType
 from vacc_deploy.runtime.vdsp import ResizeType as ImageResizeType
+from vacc_deploy.runtime.vdsp.vendor_enum import VendorEnum
 
 __all__ = [
     "AttrKey",
@@ -33,7 +34,7 @@ __all__ = [
 ImageType = ImageFormat
 
 
-class TypeFlag(IntEnum):
+class TypeFlag(VendorEnum):
     """Element type of a tensor."""
 
     UINT8 = 0
@@ -49,14 +50,14 @@ class TypeFlag(IntEnum):
     INT64 = 9
 
 
-class StreamBalanceMode(IntEnum):
+class StreamBalanceMode(VendorEnum):
     """How a stream spreads work over a die; without effect in the emulation."""
 
     ONCE = 0
     RUN = 1
 
 
-class GraphOutputType(IntEnum):
+class GraphOutputType(VendorEnum):
     """Where and how a graph leaves its outputs; the emulation always hands out NCHW in host memory."""
 
     GRAPH_OUTPUT_TYPE_NCHW_DEVICE = 0
@@ -64,34 +65,34 @@ class GraphOutputType(IntEnum):
     GRAPH_OUTPUT_TYPE_884_DEVICE = 2
 
 
-class ImagePaddingType(IntEnum):
+class ImagePaddingType(VendorEnum):
     """What fills the border."""
 
     PADDING_TYPE_CONSTANT = 0
 
 
-class ImageFlipType(IntEnum):
+class ImageFlipType(VendorEnum):
     """Axis around which an image is turned over."""
 
     FLIP_TYPE_X_AXIS = 0  # top becomes bottom
     FLIP_TYPE_Y_AXIS = 1  # left becomes right
 
 
-class ImageWarpAffineMode(IntEnum):
+class ImageWarpAffineMode(VendorEnum):
     """Kernel of an affine warp."""
 
     WARP_AFFINE_MODE_NEAREST = 0
     WARP_AFFINE_MODE_BILINEAR = 1
 
 
-class ImageColorSpace(IntEnum):
+class ImageColorSpace(VendorEnum):
     """YUV matrix."""
 
     COLOR_SPACE_BT709 = 0
     COLOR_SPACE_BT601 = 1
 
 
-class CodecType(IntEnum):
+class CodecType(VendorEnum):
     """Video and picture codecs of the card's media engines; none is emulated."""
 
     CODEC_TYPE_H264 = 0
@@ -101,7 +102,7 @@ class CodecType(IntEnum):
     CODEC_TYPE_JPEG = 3
 
 
-class CaptureMode(IntEnum):
+class CaptureMode(VendorEnum):
     """Pace of a video capture."""
 
     FULLSPEED_MODE = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 import cv2
@@ -11,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vacc_deploy.errors import RunError
+from vacc_deploy.runtime.vdsp.vendor_enum import VendorEnum
 
 
-class ImageFormat(IntEnum):
+class ImageFormat(VendorEnum):
     """Layouts of 8-bit pictures with the numbers that the vendor's files use."""
 
     YUV_NV12 = 0  # (H·3/2, W): the Y plane, then U and V interleaved at half size

@@ -6,14 +6,13 @@ crops, normalises, writes a tensor.
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 from vacc_deploy.errors import ConfigError
+from vacc_deploy.runtime.vdsp.vendor_enum import VendorEnum
 
 FIRST_FUSION_OP = 100  # `op.op_type >= 100` is how vaststreamx scripts recognise a fusion op
 
 
-class OpType(IntEnum):
+class OpType(VendorEnum):
     """Operators of the vdsp.  Only the order relative to 100 is the vendor's; the numbers are ours."""
 
     SINGLE_OP_RESIZE = 1

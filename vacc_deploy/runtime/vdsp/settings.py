@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from enum import IntEnum
 from typing import Any
 
 from vacc_deploy.data.letterbox import PadMode
@@ -13,9 +12,10 @@ from vacc_deploy.data.resize import ResizeMethod
 from vacc_deploy.errors import ConfigError, RunError
 from vacc_deploy.runtime.vdsp.image import ImageFormat
 from vacc_deploy.runtime.vdsp.norm_table import NormaType
+from vacc_deploy.runtime.vdsp.vendor_enum import VendorEnum
 
 
-class ColorCvtCode(IntEnum):
+class ColorCvtCode(VendorEnum):
     """Colour conversions with the vendor's numbers; RGB2BGR's number is not public."""
 
     YUV2RGB_NV12 = 0
@@ -36,7 +36,7 @@ class ColorCvtCode(IntEnum):
     RGB2BGR = 15
 
 
-class ResizeType(IntEnum):
+class ResizeType(VendorEnum):
     """Resize kernels by their vdsp names (the old file format writes BILINEAR_CV as 1)."""
 
     NEAREST = 0
