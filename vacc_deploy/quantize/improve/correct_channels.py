@@ -83,8 +83,9 @@ def moments(reference: Array, result: Array, axis: int) -> Moments:
     channels = reference.shape[axis]
     sums = np.empty((5, channels))
     by_channel = (np.moveaxis(part, axis, 0).reshape(channels, -1) for part in (reference, result))
+    y, z = np.empty((2, reference.size // channels))  # float64, of one channel: they stay in the caches
     for channel, values in enumerate(zip(*by_channel, strict=True)):
-        y, z = (part.astype(np.float64) for part in values)  # one channel at a time stays in the caches
+        y[:], z[:] = values
         sums[:, channel] = y.sum(), z.sum(), y @ y, y @ z, z @ z
     return Moments(reference.size / channels, *sums)
 
