@@ -56,7 +56,7 @@ class CropKeeper:
         crops = int(affordable / smallest**2)
         self.most = _MOST_LARGE if large else min(max(crops, _FEWEST_CROPS), _MOST_PICTURES)
         area = min(affordable / min(expected or 8, self.most), height * width)
-        # Doubled or not at all: for VDSR five crops of 64 pixels cost twice what five of 48 do and gain nothing.
+        # Doubled or not at all: five crops of 64 pixels cost VDSR twice what five of 48 do, for nothing.
         side = max(smallest, int(math.sqrt(area)) // smallest * smallest)
         self._size = (min(side, height), min(side, width))
 
