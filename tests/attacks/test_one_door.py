@@ -57,6 +57,7 @@ _ALLOWED: dict[tuple[str, str], str] = {
     ("vacc_deploy/runtime/reference/graph.py", "ort.InferenceSession"): "from memory, of one node",
     ("vacc_deploy/report/html.py", ".read_text"): "this package's templates",
     ("vacc_deploy/vsx/device.py", ".read_text"): "the system's description of the machine",
+    ("vacc_deploy/vsx/import_name.py", "runpy.run_path"): "the user's own operators, which --with names",
     ("vacc_deploy/vsx/script.py", "runpy.run_path"): "the user's own script, which the command exists to run",
 }
 

@@ -28,6 +28,12 @@ def _environment(folder: Path) -> dict[str, str]:
     return os.environ | threads | {"TMPDIR": str(scratch), "PYTHONPATH": str(_HERE)}
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> None:
+    """A shell's background jobs ignore Ctrl-C, and so would every process that they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _compile(model: str, output: str) -> int:
     return main(["compile", model, "-o", output, "--name", "model"])
 
