@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from vacc_deploy.check.finding import Finding, one_line
+from vacc_deploy.check.finding import Finding
 from vacc_deploy.check.preflight import preflight
 from vacc_deploy.config import BuildConfig, Remark, load_build_config, load_vdsp_params
 from vacc_deploy.errors import FileError, VdeployError
@@ -91,7 +91,7 @@ def _check_vdsp(path: Path, finding: Finding) -> None:
 def _record(finding: Finding, remarks: Iterable[Remark]) -> None:
     for remark in remarks:
         lines = finding.warnings if remark.level == "warning" else finding.notes
-        lines.append(one_line(remark.what, remark.where))
+        lines.append(remark.line)
 
 
 def _warn_about_shared_names(configs: Sequence[tuple[Finding, BuildConfig]]) -> None:

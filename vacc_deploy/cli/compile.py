@@ -187,7 +187,7 @@ def compile_(
         "macs": manifest.macs,
         "int8_macs_percent": round(100 * manifest.int8_mac_share(), 2),
         "seconds": {stage: round(seconds, 3) for stage, seconds in result.seconds.items()},
-        "warnings": [*(f"{remark.where}: {remark.what}" for remark in build.warnings), *result.warnings],
+        "warnings": [*(remark.line for remark in build.warnings), *result.warnings],
         "drop_db": None if found is None else found.drop_db,
         "fp16_layers": [] if found is None else list(found.moved),
     }

@@ -22,5 +22,10 @@ class Remark:
     where: str
     level: Level = "warning"
 
+    @property
+    def line(self) -> str:
+        """On one line, as JSON documents and Python warnings have it; these say the level themselves."""
+        return f"{self.where}: {self.what}"
+
     def __str__(self) -> str:
         return f"{self.level}: {self.what}\n  --> {self.where}"

@@ -59,7 +59,8 @@ def offers(path: Path, suffix: str) -> bool:
     """Whether a folder holds, at any depth, a file that ends in `suffix`, as `sample_files` compares it."""
     if not path.is_dir():
         return False
-    return any(_plain(file.suffix) == _plain(suffix) for file in visible_files(path, recurse=True))
+    wanted = _plain(suffix)
+    return any(_plain(file.suffix) == wanted for file in visible_files(path, recurse=True))
 
 
 def visible_files(folder: Path, *, recurse: bool) -> list[Path]:

@@ -23,7 +23,7 @@ def _declared(value: onnx.ValueInfoProto) -> list[int | str]:
     return [dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or "?") for dim in dims]
 
 
-def one_picture(declared: Sequence[int | str]) -> list[int | str]:
+def _one_picture(declared: Sequence[int | str]) -> list[int | str]:
     """The declared shape, with a batch of 1 where the batch alone is open, as dynamic axes often leave it."""
     rest = list(declared[1:])
     batch_is_open = bool(rest) and not isinstance(declared[0], int)
@@ -64,7 +64,7 @@ def set_input_shapes(model: onnx.ModelProto, shapes: Mapping[str, Shape] | None,
     ]
     for value in inputs:
         declared = _declared(value)
-        shape = wanted.get(value.name, one_picture(declared))
+        shape = wanted.get(value.name, _one_picture(declared))
         error = _check(value.name, declared, shape, where)
         if error is not None:
             problems.append(error)

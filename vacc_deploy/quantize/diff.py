@@ -132,8 +132,7 @@ def diff_layers(
 
 
 def _result(walk: SideBySide, step: Step, inputs: dict[str, list[Array]]) -> list[Array]:
-    result = walk.run_quantized(step.layer, inputs) if step.int8 else walk.run_float(step.layer, inputs)
-    return [activate(step.layer, x) for x in result]
+    return [activate(step.layer, x) for x in walk.run_planned(step.layer, inputs)]
 
 
 def _single_inputs(walk: SideBySide, step: Step) -> dict[str, list[Array]]:

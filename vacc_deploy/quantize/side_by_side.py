@@ -106,10 +106,7 @@ class SideBySide:
             layer = step.layer
             yield step
             if not step.result:
-                inputs = self.inputs_of(layer)
-                run = self.run_quantized if step.int8 else self.run_float
-                step.result = run(layer, inputs)
-                del inputs
+                step.result = self.run_planned(layer, self.inputs_of(layer))
             self._rounded.clear()
             self.coded_stream[layer.output] = self.in_parallel(partial(activate, layer), step.result)
             self._drop_read(self.coded_stream, index)
@@ -122,7 +119,7 @@ class SideBySide:
         stream = dict(self.coded_stream)
         for index, layer in enumerate(self.layers):
             inputs = {name: stream[name] for name in layer.inputs}
-            reference = self._run(layer, inputs, None)
+            reference = self.run_float(layer, inputs)
             stream[layer.output] = self.in_parallel(partial(activate, layer), reference)
             self._drop_read(stream, index)
             yield Step(layer, layer.name in self.plan.int8, reference, inputs, [])
@@ -172,6 +169,11 @@ class SideBySide:
         if only is None:
             self._rounded[name] = params, rounded
         return rounded
+
+    def run_planned(self, layer: Layer, inputs: dict[str, Batch]) -> Batch:
+        """The form of `layer` that the quantised network has, on `inputs`, before its fused activation."""
+        run = self.run_quantized if layer.name in self.plan.int8 else self.run_float
+        return run(layer, inputs)
 
     def run_quantized(self, layer: Layer, inputs: dict[str, Batch]) -> Batch:
         """The int8 form of `layer` on `inputs`: float32 values before its fused activation."""

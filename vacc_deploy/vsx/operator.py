@@ -52,8 +52,9 @@ class Operator:
         from vacc_deploy.config import load_vdsp_params
 
         operators = load_vdsp_params(Path(path))
-        for remark in (remark for params in operators for remark in params.warnings):
-            warnings.warn(f"{remark.where}: {remark.what}", stacklevel=2)
+        for params in operators:
+            for remark in params.warnings:
+                warnings.warn(remark.line, stacklevel=2)
         return [cls._configured(params.op_type, params.config) for params in operators]
 
     @classmethod
