@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from attack import Attack
 from corpus import CORPUS
 from hostile_checkpoints import PWNED
 
 from vacc_deploy.errors import ErrorList, VdeployError
 
-_CPU_SECONDS = 1.0  # processor time, so that a busy machine does not fail the test
+_CPU_SECONDS = 1.0
+_READS = 3  # a neighbour slows one read down, a hostile file every one: the fastest counts
 _MEMORY_BYTES = 200 << 20
 
 
@@ -40,18 +42,27 @@ def test_attack_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
     path = tmp_path / "inbox" / attack.name
     path.parent.mkdir(parents=True)
     attack.build(path)
-    start = time.process_time()
-    with pytest.raises(VdeployError) as caught:
-        attack.read(path)
-    assert time.process_time() - start < _CPU_SECONDS
-    errors = caught.value.errors if isinstance(caught.value, ErrorList) else (caught.value,)
-    assert any(attack.says in f"{error.what} {error.why}" for error in errors), str(caught.value)
+    refusal, seconds = _refusal(attack, path)
+    for _ in range(_READS - 1):
+        if seconds >= _CPU_SECONDS:
+            seconds = _refusal(attack, path)[1]
+    assert seconds < _CPU_SECONDS, f"each of {_READS} reads took longer, the last {seconds:.2f} CPU s"
+    errors = refusal.errors if isinstance(refusal, ErrorList) else (refusal,)
+    assert any(attack.says in f"{error.what} {error.why}" for error in errors), str(refusal)
     for error in errors:
         assert error.where, "an error names its file"
         assert error.hint, "an error says what to do next"
         assert len(str(error)) < 2000, "a hostile file must not flood the terminal"
         assert "\x1b" not in str(error), "nor repaint it"
     assert not list(tmp_path.rglob(PWNED)), "code from the file ran"
+
+
+def _refusal(attack: Attack, path: Path) -> tuple[VdeployError, float]:
+    """The error that reading the file gives, and the processor seconds that this thread spent on it."""
+    start = time.thread_time()
+    with pytest.raises(VdeployError) as caught:
+        attack.read(path)
+    return caught.value, time.thread_time() - start
 
 
 def test_corpus_is_large_enough() -> None:
@@ -65,6 +76,7 @@ import resource, sys
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import cv2, onnx
+from attack import Attack
 from corpus import CORPUS
 from vacc_deploy.errors import VdeployError
 folder = Path({str(tmp_path)!r})
