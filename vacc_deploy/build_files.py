@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from importlib.resources import as_file, files
+from importlib.resources import as_file
 from pathlib import Path
 
 from vacc_deploy.bare_model import MODEL_SUFFIXES, bare_model
 from vacc_deploy.config import BuildConfig, load_build_config
 from vacc_deploy.config.input_shapes import GivenShape, match_shapes
+from vacc_deploy.config.shipped import shipped_files
 from vacc_deploy.data.sample_pictures import PLACEHOLDER
 from vacc_deploy.data.sampler import existing_path, offers
 from vacc_deploy.errors import ConfigError, DataError, FileError, VdeployError, raise_together
 
 _EXPORT_REMARK = "# Get the checkpoint with: "  # the template of build_configs writes it
-
-
-def shipped_builds() -> list[str]:
-    """Names of the build YAMLs that come with the package."""
-    return sorted(
-        entry.name for entry in files("vacc_deploy.build_configs").iterdir() if entry.name.endswith(".yaml")
-    )
 
 
 def resolve_build(argument: str, shapes: Sequence[GivenShape] = ()) -> BuildConfig:
@@ -50,10 +44,10 @@ def _configured(argument: str) -> BuildConfig:
     path = Path(argument)
     if path.is_file():
         return load_build_config(path)
-    shipped = shipped_builds()
+    shipped = shipped_files("build_configs")
     name = argument if argument.endswith(".yaml") else f"{argument}.yaml"
     if name in shipped:
-        with as_file(files("vacc_deploy.build_configs") / name) as file:
+        with as_file(shipped[name]) as file:
             return load_build_config(file)
     close = difflib.get_close_matches(name, shipped, n=3) or shipped
     raise ConfigError(
@@ -109,8 +103,8 @@ def require_files(config: BuildConfig, *, calibrates: bool) -> None:
 def _export_commands() -> dict[str, str]:
     """File name of an exported model → the command that writes it, as the shipped build YAMLs say."""
     commands: dict[str, str] = {}
-    for name in shipped_builds():
-        text = (files("vacc_deploy.build_configs") / name).read_text(encoding="utf-8")
+    for file in shipped_files("build_configs").values():
+        text = file.read_text(encoding="utf-8")
         said = next((line for line in text.splitlines() if line.startswith(_EXPORT_REMARK)), "")
         checkpoint = next((line for line in text.splitlines() if line.strip().startswith("checkpoint:")), "")
         if said and checkpoint:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from importlib.resources import as_file, files
+from importlib.resources import as_file
 from pathlib import Path
 from typing import Any
 
 from vacc_deploy.config import vdsp_names as names
 from vacc_deploy.config.remark import Level, Remark
+from vacc_deploy.config.shipped import shipped_files
 from vacc_deploy.config.suggest import did_you_mean, hint_for
 from vacc_deploy.config.vdsp_advice import advise
 from vacc_deploy.config.vdsp_legacy import is_legacy, modernise
@@ -57,14 +58,10 @@ def load_vdsp_params(path: PathLike) -> list[VdspParams]:
         FileError: The file cannot be read or is not strict JSON.
         ErrorList: It is JSON but not vdsp parameters; every problem with line and column.
     """
-    with _existing_or_shipped(Path(path)) as file:
+    given = Path(path)
+    shipped = None if given.exists() else shipped_files("vdsp_params").get(str(given))
+    with nullcontext(given) if shipped is None else as_file(shipped) as file:
         return vdsp_params(*read_json_located(file))
-
-
-def _existing_or_shipped(path: Path) -> AbstractContextManager[Path]:
-    shipped = files("vacc_deploy.vdsp_params") / path.name
-    bare = path == Path(path.name)
-    return as_file(shipped) if bare and not path.exists() and shipped.is_file() else nullcontext(path)
 
 
 def vdsp_params(data: Any, positions: Positions) -> list[VdspParams]:
