@@ -12,6 +12,7 @@ import pytest
 from vacc_deploy.artifact import read_artifact
 from vacc_deploy.cli.app import main
 from vacc_deploy.cli.vdsp_warnings import print_vdsp_warnings
+from vacc_deploy.config import load_vdsp_operator
 from vacc_deploy.processing import Preprocess
 from vacc_deploy.safe_io import write_image
 
@@ -65,7 +66,8 @@ def test_a_vdsp_json_of_another_model(
     op = {"OpType": "FUSION_OP_RGB_RESIZE_CVTCOLOR_NORM_TENSOR", "OpConfig": {"NormaType": "DIV255"}}
     vdsp_json.write_text(json.dumps(op))
     manifest = read_artifact(tiny_artifact).manifest
-    print_vdsp_warnings(vdsp_json, replace(manifest, recipe={"preprocess": recipe.to_json()}))
+    manifest = replace(manifest, recipe={"preprocess": recipe.to_json()})
+    print_vdsp_warnings(load_vdsp_operator(vdsp_json), manifest)
     said = capsys.readouterr().err
     assert said == (f"{warning}\n  --> v.json\n" if warning else "")
 

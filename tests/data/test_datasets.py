@@ -175,7 +175,7 @@ def test_datalist_keeps_its_order_and_names_missing_files(tmp_path: Path) -> Non
     datalist = tmp_path / "list.txt"
     datalist.write_text(f"# comment\n{tmp_path / 'b.npz'}\n\na.npz\n")
     assert [p.name for p in read_datalist(datalist)] == ["b.npz", "a.npz"]
-    assert len(list(NpzDataset(datalist, {"input": SHAPE}))) == 2
+    assert len(list(open_dataset(settings(datalist), {"input": SHAPE}))) == 2
     datalist.write_text("gone.npz\na.npz\n")
     with pytest.raises(DataError, match="1 of 2 files") as caught:
         read_datalist(datalist)

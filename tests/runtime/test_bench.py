@@ -9,21 +9,19 @@ import numpy as np
 import pytest
 
 from vacc_deploy.artifact import TensorSpec
+from vacc_deploy.config import VdspParams
 from vacc_deploy.errors import ConfigError, DataError, ErrorList, VdeployError
 from vacc_deploy.runtime.bench import BenchSettings, run_bench
 from vacc_deploy.runtime.bench.shapes import check_shapes
 from vacc_deploy.runtime.bench.source import read_picture, read_tensors
-from vacc_deploy.runtime.instances import load_vdsp_op
 from vacc_deploy.runtime.model import Model
+from vacc_deploy.runtime.vdsp import VdspOp
 from vacc_deploy.safe_io import read_npz, write_npz, write_text_atomic
 
 
 @pytest.fixture
-def vdsp_json(tmp_path: Path) -> Path:
-    path = tmp_path / "vdsp.json"
-    op = {"OpType": "FUSION_OP_RGB_RESIZE_CVTCOLOR_NORM_TENSOR", "OpConfig": {"NormaType": "DIV255"}}
-    path.write_text(json.dumps(op))
-    return path
+def vdsp() -> VdspParams:
+    return VdspParams("FUSION_OP_RGB_RESIZE_CVTCOLOR_NORM_TENSOR", {"NormaType": "DIV255"})
 
 
 @pytest.fixture
@@ -63,9 +61,9 @@ def test_time_ends_a_benchmark_and_every_instance_gets_a_request(tiny_artifact: 
 
 @pytest.mark.slow
 def test_processes_share_one_budget(
-    tiny_artifact: Path, datalist: Path, vdsp_json: Path, tmp_path: Path
+    tiny_artifact: Path, datalist: Path, vdsp: VdspParams, tmp_path: Path
 ) -> None:
-    settings = BenchSettings(tiny_artifact, vdsp_json, processes=2, threads=1)
+    settings = BenchSettings(tiny_artifact, vdsp, processes=2, threads=1)
     assert run_bench(dataclasses.replace(settings, iterations=31)).requests == 31
     output = tmp_path / "out"
     run_bench(dataclasses.replace(settings, datalist=datalist, path_output=output, batch_size=2))
@@ -83,11 +81,11 @@ RUNS = {"one instance": (1, 1), "two instances, batches of two": (2, 2)}
 
 @pytest.mark.parametrize(("instances", "batch_size"), RUNS.values(), ids=RUNS)
 def test_outputs_are_numbered_by_the_datalist(
-    tiny_artifact: Path, datalist: Path, vdsp_json: Path, tmp_path: Path, instances: int, batch_size: int
+    tiny_artifact: Path, datalist: Path, vdsp: VdspParams, tmp_path: Path, instances: int, batch_size: int
 ) -> None:
     settings = BenchSettings(
         tiny_artifact,
-        vdsp_json,
+        vdsp,
         instances=instances,
         batch_size=batch_size,
         threads=1,
@@ -101,7 +99,7 @@ def test_outputs_are_numbered_by_the_datalist(
         (name, array), *others = read_npz(tmp_path / "out" / f"output_{index:06d}.npz").items()
         assert (name, others, array.dtype, array.shape) == ("output_0", [], np.float16, (1, 3, 16, 24))
         picture: Any = read_picture(tmp_path / f"{index}.npz")
-        tensor = load_vdsp_op(vdsp_json).run(picture, input_shape=(1, 3, 16, 24))
+        tensor = VdspOp.from_params(vdsp).run(picture, input_shape=(1, 3, 16, 24))
         assert np.array_equal(array, model.run([tensor[np.newaxis]])[0])
 
 

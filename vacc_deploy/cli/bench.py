@@ -162,9 +162,14 @@ def bench(
         iterations = None  # vamp's word for endless
     if iterations is None and seconds is None and datalist is None:
         seconds = _DEFAULT_SECONDS
+    vdsp = None
+    if vdsp_params is not None:
+        from vacc_deploy.config import load_vdsp_operator
+
+        vdsp = load_vdsp_operator(vdsp_params)
     settings = BenchSettings(
         prefix=prefix,
-        vdsp_params=vdsp_params,
+        vdsp=vdsp,
         instances=instance,
         processes=processes,
         batch_size=batch_size,
@@ -183,10 +188,10 @@ def bench(
     for flag, value in {"--hwconfig": hwconfig, "--backend": backend}.items():
         if value:
             print_note(f"note: {flag} has no effect in emulation")
-    if vdsp_params is not None:
+    if vdsp is not None:
         from vacc_deploy.cli.vdsp_warnings import print_vdsp_warnings
 
-        print_vdsp_warnings(vdsp_params, manifest)
+        print_vdsp_warnings(vdsp, manifest)
     profiles = [run_bench(settings, print_note)]
     if mode == "both" and settings.mode == "throughput":
         latency = dataclasses.replace(
@@ -194,7 +199,8 @@ def bench(
         )
         profiles.append(run_bench(latency, print_note))
     if json:
-        print_json({**_what(manifest, settings), "profiles": [profile.to_json() for profile in profiles]})
+        rows = [profile.to_json() for profile in profiles]
+        print_json({**_what(manifest, settings, vdsp_params), "profiles": rows})
         return
     print(emulation_notice())
     shapes = ", ".join("x".join(map(str, spec.shape)) for spec in manifest.inputs)
@@ -211,12 +217,12 @@ def bench(
         print(f"outputs in {path_output}/output_*.npz")
 
 
-def _what(manifest: Any, settings: Any) -> dict[str, Any]:
+def _what(manifest: Any, settings: Any, vdsp_params: Path | None) -> dict[str, Any]:
     return {
         **emulation_facts(),
         "artifact": str(settings.prefix),
         "dtype": manifest.dtype,
         "input_shapes": [list(spec.shape) for spec in manifest.inputs],
-        "vdsp_params": str(settings.vdsp_params) if settings.vdsp_params else None,
+        "vdsp_params": str(vdsp_params) if vdsp_params else None,
         "threads_per_instance": settings.threads_per_instance,
     }

@@ -103,9 +103,11 @@ def _run_pictures(
     threads: int | None,
 ) -> tuple[list[Path], list[Path]]:
     from vacc_deploy.cli.vdsp_warnings import print_vdsp_warnings
-    from vacc_deploy.runtime.instances import load_models, load_vdsp_op
+    from vacc_deploy.config import load_vdsp_operator
+    from vacc_deploy.runtime.instances import load_models
     from vacc_deploy.runtime.pictures import vdsp_op_of
     from vacc_deploy.runtime.run_files import list_pictures, name_results, run_pictures
+    from vacc_deploy.runtime.vdsp import VdspOp
 
     if not inputs or output is None:
         raise ConfigError("run needs --input PICTURES… and -o DIR", hint="vdeploy run --help lists its flags")
@@ -113,19 +115,19 @@ def _run_pictures(
     results = name_results(files, output, ".npz" if raw else ".png")
     (model,) = load_models(prefix, threads=threads)
     recipe = model.manifest.preprocess
-    if vdsp_params is None and recipe is None:
+    if vdsp_params is not None:
+        params = load_vdsp_operator(vdsp_params)
+        print_vdsp_warnings(params, model.manifest)
+        op = VdspOp.from_params(params)
+    elif recipe is not None:
+        op = vdsp_op_of(recipe)
+        print_note("no --vdsp_params: pictures are prepared as the model's recipe says")
+    else:
         raise ConfigError(
             "nothing says how a picture becomes the network's input",
             where=str(prefix),
             hint="give the vdsp JSON with --vdsp_params",
         )
-    if vdsp_params is not None or recipe is None:
-        assert vdsp_params is not None
-        print_vdsp_warnings(vdsp_params, model.manifest)
-        op = load_vdsp_op(vdsp_params)
-    else:
-        op = vdsp_op_of(recipe)
-        print_note("no --vdsp_params: pictures are prepared as the model's recipe says")
     with progress_bar("running", len(files)) as advance:
         run_pictures(model, op, files, results, raw, advance)
     return files, results

@@ -7,7 +7,7 @@ from vacc_deploy.config.graph import ExtraOp
 from vacc_deploy.config.process_ops import ProcessOp
 from vacc_deploy.config.quantize import QuantizeConfig
 from vacc_deploy.config.remark import Remark
-from vacc_deploy.config.vdsp import VdspParams, load_vdsp_params
+from vacc_deploy.config.vdsp import VdspParams, load_vdsp_operator, load_vdsp_params
 
 __all__ = [
     "BuildConfig",
@@ -21,5 +21,6 @@ __all__ = [
     "VdspParams",
     "build_config",
     "load_build_config",
+    "load_vdsp_operator",
     "load_vdsp_params",
 ]

@@ -64,6 +64,19 @@ def load_vdsp_params(path: PathLike) -> list[VdspParams]:
         return vdsp_params(*read_json_located(file))
 
 
+def load_vdsp_operator(path: PathLike) -> VdspParams:
+    """The one operator of a vdsp JSON that stands before a network.
+
+    Raises:
+        ConfigError: The file holds several.
+        VdeployError: As `load_vdsp_params`.
+    """
+    operators = load_vdsp_params(path)
+    if len(operators) != 1:
+        raise ConfigError(f"{path} holds {len(operators)} vdsp operators, a network takes one")
+    return operators[0]
+
+
 def vdsp_params(data: Any, positions: Positions) -> list[VdspParams]:
     """Check the data of a vdsp JSON.
 

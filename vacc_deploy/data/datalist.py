@@ -10,7 +10,7 @@ from vacc_deploy.errors import DataError
 from vacc_deploy.safe_io import read_lines
 
 
-def read_datalist(path: Path, count: int | None = None) -> list[Path]:
+def read_datalist(path: Path) -> list[Path]:
     """The files that a datalist names, in its order.
 
     Empty lines and lines that start with ``#`` are skipped.  A relative name is looked up in the working
@@ -23,8 +23,8 @@ def read_datalist(path: Path, count: int | None = None) -> list[Path]:
     names = [line for line in read_lines(path) if not line.startswith("#")]
     if not names:
         raise DataError(f"the datalist '{path}' names no file", hint="one path per line")
-    files = [_locate(name, path.parent) for name in names[:count]]
-    missing = [name for name, file in zip(names, files, strict=False) if file is None]
+    files = [_locate(name, path.parent) for name in names]
+    missing = [name for name, file in zip(names, files, strict=True) if file is None]
     if missing:
         raise DataError(
             f"{len(missing)} of {len(files)} files of the datalist '{path}' do not exist",

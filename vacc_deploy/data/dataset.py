@@ -69,15 +69,16 @@ def open_dataset(
     ops = list(settings.process_ops or ()) if settings is not None else []
     if override_path is not None and suffix is not None and not offers(path, suffix):
         suffix = None
-    named = _named_pictures(path)
-    if not ops and (named or _is_picture(suffix or "")):
+    named = _named_files(path)
+    names_pictures = bool(named) and all(_is_picture(file.suffix) for file in named)
+    if not ops and (names_pictures or _is_picture(suffix or "")):
         raise DataError(
             f"nothing says how the pictures of '{path}' become the network's input",
             hint="add process_ops to the build YAML's dataset, or give npz files",
         )
-    if (path.is_file() and not named) or not ops or _only_npz(path):
+    if (named and not names_pictures) or not ops or _only_npz(path):
         pictures = Pipeline(ops, next(iter(inputs.values()))) if ops and len(inputs) == 1 else None
-        return NpzDataset(path, inputs, count, suffix=None if ops else suffix, pictures=pictures)
+        return NpzDataset(named or path, inputs, count, suffix=None if ops else suffix, pictures=pictures)
     if len(inputs) != 1:
         raise DataError(
             f"process_ops make one tensor, the network has {len(inputs)} inputs: {', '.join(inputs)}",
@@ -87,12 +88,11 @@ def open_dataset(
     return ImageDataset(named or path, ops, suffix, count, input_name=name, input_shape=shape)
 
 
-def _named_pictures(path: Path) -> list[Path]:
-    """The picture that the path is, or those that it lists; empty where it is a folder or about npz files."""
-    if not path.is_file() or path.suffix.lower() == ".npz":
+def _named_files(path: Path) -> list[Path]:
+    """The picture or npz file that the path is, or those that it lists; none where it is a folder."""
+    if not path.is_file():
         return []
-    files = [path] if _is_picture(path.suffix) else read_datalist(path)
-    return files if all(_is_picture(file.suffix) for file in files) else []
+    return [path] if _is_picture(path.suffix) or path.suffix.lower() == ".npz" else read_datalist(path)
 
 
 def _is_picture(suffix: str) -> bool:

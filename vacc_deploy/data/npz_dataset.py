@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vacc_deploy.data.collect_errors import about_file, read_each
-from vacc_deploy.data.datalist import read_datalist
 from vacc_deploy.data.process_ops import Pipeline
 from vacc_deploy.data.sampler import sample_files
 from vacc_deploy.errors import ConfigError, DataError
@@ -18,13 +17,13 @@ from vacc_deploy.safe_io import read_npz
 
 
 class NpzDataset:
-    """npz files of a folder, those a datalist names, or a single one.
+    """npz files as network inputs.
 
     An array belongs to the input of its name; where no array has an input's name, they belong to the
     inputs by position, in file order, as vamp takes ``input_0``, ``input_1`` …
 
     Args:
-        path: A folder of npz files, a datalist, or an npz file.
+        path: The folder, or the files themselves.
         input_names: The network's inputs, or names with shapes, which are then checked (0 and less: open).
         count: The first N files; None takes all.
         suffix: As the build YAML gives it; ``npz`` where it gives none.
@@ -37,7 +36,7 @@ class NpzDataset:
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Sequence[Path],
         input_names: Sequence[str] | Mapping[str, Sequence[int]],
         count: int | None = None,
         suffix: str | None = None,
@@ -45,13 +44,12 @@ class NpzDataset:
         pictures: Pipeline | None = None,
     ) -> None:
         self._pictures = pictures
-        source = Path(path)
         shapes = input_names if isinstance(input_names, Mapping) else dict.fromkeys(input_names)
         self._shapes: dict[str, Sequence[int] | None] = dict(shapes)
-        if not source.is_file():
-            self.files = sample_files(source, suffix or "npz", count)
+        if isinstance(path, str | Path):
+            self.files = sample_files(Path(path), suffix or "npz", count)
         else:
-            self.files = [source] if source.suffix.lower() == ".npz" else read_datalist(source, count)
+            self.files = list(path)[:count]
 
     def __len__(self) -> int:
         return len(self.files)

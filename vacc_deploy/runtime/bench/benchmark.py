@@ -17,10 +17,11 @@ from vacc_deploy.runtime.bench.source import (
     made_up_picture,
     made_up_tensors,
 )
-from vacc_deploy.runtime.instances import load_models, load_vdsp_op
+from vacc_deploy.runtime.instances import load_models
 from vacc_deploy.runtime.latency import Span
 from vacc_deploy.runtime.output_file import write_outputs
 from vacc_deploy.runtime.stream import RunStream, StreamResult
+from vacc_deploy.runtime.vdsp import VdspOp
 
 if TYPE_CHECKING:
     from vacc_deploy.artifact import Manifest
@@ -33,14 +34,14 @@ class Benchmark:
         settings: What to do.
 
     Raises:
-        VdeployError: The artifact, the vdsp JSON, the datalist or a shape is wrong.
+        VdeployError: The artifact, a value of the vdsp operator, the datalist or a shape is wrong.
     """
 
     def __init__(self, settings: BenchSettings) -> None:
         self.settings = settings
         models = load_models(settings.prefix, settings.instances, settings.threads_per_instance)
         self.manifest: Manifest = models[0].manifest
-        vdsp_op = load_vdsp_op(settings.vdsp_params) if settings.vdsp_params else None
+        vdsp_op = VdspOp.from_params(settings.vdsp) if settings.vdsp is not None else None
         pictures = vdsp_op is not None and vdsp_op.op_type.is_fusion
         if settings.shapes is not None:
             check_shapes(settings.shapes, self.manifest, pictures, settings.prefix)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from vacc_deploy.cpu import cpu_count
 from vacc_deploy.errors import ConfigError, VdeployError, raise_together
 from vacc_deploy.runtime.latency import DEFAULT_PERCENTILES
+
+if TYPE_CHECKING:  # reading files needs pydantic, measuring does not
+    from vacc_deploy.config import VdspParams
 
 Shapes: TypeAlias = tuple[tuple[int, ...], ...]
 """One shape per input, as `-s` gives them."""
@@ -20,7 +23,7 @@ class BenchSettings:
 
     Args:
         prefix: The artifact.
-        vdsp_params: The vdsp JSON; with it pictures are fed, without it tensors.
+        vdsp: The vdsp operator before the network; with it pictures are fed, without it tensors.
         instances: Instances per process.
         processes: Processes.
         batch_size: Items per request.
@@ -37,7 +40,7 @@ class BenchSettings:
     """
 
     prefix: Path
-    vdsp_params: Path | None = None
+    vdsp: VdspParams | None = None
     instances: int = 1
     processes: int = 1
     batch_size: int = 1
