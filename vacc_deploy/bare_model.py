@@ -11,6 +11,7 @@ from vacc_deploy.config import BuildConfig, Remark, build_config
 from vacc_deploy.config.input_shapes import GivenShape, match_shapes
 from vacc_deploy.config.recipe_ops import process_ops
 from vacc_deploy.errors import ConfigError, ModelError
+from vacc_deploy.onnx_declarations import declared_shape, real_inputs
 from vacc_deploy.processing import Preprocess
 from vacc_deploy.safe_io import Positions, is_torchscript, parse_json, read_onnx
 
@@ -78,10 +79,10 @@ def _torchscript(
 
 def _onnx(path: Path, given: Sequence[GivenShape]) -> tuple[dict[str, Any], Mapping[str, Sequence[int]]]:
     """Metadata and input shapes of an ONNX file."""
-    from vacc_deploy.frontend.static_shapes import real_inputs, set_input_shapes
+    from vacc_deploy.frontend.static_shapes import set_input_shapes
 
     model = read_onnx(path)
-    ranks = {value.name: len(value.type.tensor_type.shape.dim) or None for value in real_inputs(model)}
+    ranks = {value.name: len(declared_shape(value)) or None for value in real_inputs(model)}
     set_input_shapes(model, match_shapes(given, ranks, str(path)), str(path))
     text = next((item.value for item in model.metadata_props if item.key == _METADATA), "")
     document = parse_json(text, f"{path} [metadata '{_METADATA}']") if text else {}

@@ -9,13 +9,19 @@ from typing import Any
 
 from vacc_deploy.check.finding import Finding
 from vacc_deploy.check.operators import SUPPORTED_OPERATORS, TORCH_REFUSALS, refusal
+from vacc_deploy.onnx_declarations import (
+    declared_shape,
+    node_label,
+    operator_name,
+    opset_version,
+    real_inputs,
+    with_batch_of_one,
+)
 from vacc_deploy.safe_io import check_torchscript, open_archive, read_onnx
 
-_STANDARD_DOMAINS = ("", "ai.onnx")
 _OLDEST_OPSET = 7
 _MAX_CODE_BYTES = 16 << 20
-_MAX_LISTED = 20
-_FLOAT_TYPES = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16"}
+_FOREIGN_FLOATS = {11: "float64", 16: "bfloat16"}  # by TensorProto.DataType
 _TORCH_CALL = re.compile(r"\b(?:torch|ops\.\w+)\.(\w+)\(")
 
 
@@ -38,22 +44,17 @@ def preflight(path: Path, finding: Finding, supported: Collection[str] = SUPPORT
 
 def _preflight_onnx(path: Path, finding: Finding, supported: Collection[str]) -> None:
     model = read_onnx(path)
-    opset = max(
-        (entry.version for entry in model.opset_import if entry.domain in _STANDARD_DOMAINS), default=0
-    )
+    opset = opset_version(model)
     if opset < _OLDEST_OPSET:
         finding.errors.append(f"{path}: operator set {opset} is too old; export again with opset 17")
-    initialisers = {tensor.name for tensor in model.graph.initializer}
-    for value in model.graph.input:
-        if value.name not in initialisers:
-            _check_input(path, value, finding)
+    for value in real_inputs(model):
+        _check_input(path, value, finding)
     local = {function.name for function in model.functions}
     refused: dict[str, list[str]] = {}
     for node in model.graph.node:  # those inside If and Loop do not matter: these are refused themselves
-        name = node.op_type if node.domain in _STANDARD_DOMAINS else f"{node.domain}.{node.op_type}"
+        name = operator_name(node)
         if name not in supported and node.op_type not in local:
-            label = node.name or f"that makes {', '.join(node.output)}"
-            refused.setdefault(name, []).append(label)
+            refused.setdefault(name, []).append(node_label(node))
     _report(path, refused, finding)
     finding.facts = {"operators": _counts(model.graph), "opset": opset}
 
@@ -66,16 +67,14 @@ def _counts(graph: Any) -> dict[str, int]:
 
 
 def _check_input(path: Path, value: Any, finding: Finding) -> None:
-    tensor = value.type.tensor_type
-    dims = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?" for dim in tensor.shape.dim]
-    sizes = dims[1:] if len(dims) > 1 and isinstance(dims[0], str) else dims  # an open batch alone becomes 1
-    if not all(isinstance(dim, int) and dim > 0 for dim in sizes):
+    shape = declared_shape(value)
+    if not all(isinstance(size, int) and size > 0 for size in with_batch_of_one(shape)):
         finding.warnings.append(
-            f"{path}: input '{value.name}' has the open shape {dims}; "
+            f"{path}: input '{value.name}' has the open shape {shape}; "
             "compile --shape, or frontend.shape of a build YAML, must fix it"
         )
-    kind = _FLOAT_TYPES.get(tensor.elem_type)
-    if kind in ("float64", "bfloat16"):
+    kind = _FOREIGN_FLOATS.get(value.type.tensor_type.elem_type)
+    if kind is not None:
         finding.warnings.append(f"{path}: input '{value.name}' is {kind}; the card takes float32 or float16")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import onnx
 
 from vacc_deploy.errors import ModelError
+from vacc_deploy.onnx_declarations import node_label, operator_name
 
-_STANDARD_DOMAINS = ("", "ai.onnx")
 _MOST_NAMED = 5
 
 
@@ -22,11 +22,9 @@ def require_known_operators(model: onnx.ModelProto, where: str) -> None:
     """
     unknown: dict[str, list[str]] = {}
     for node in model.graph.node:
-        standard = node.domain in _STANDARD_DOMAINS
-        if standard and onnx.defs.has(node.op_type):
-            continue
-        operator = node.op_type if standard else f"{node.domain}.{node.op_type}"
-        unknown.setdefault(operator, []).append(node.name or f"that makes {', '.join(node.output)}")
+        operator = operator_name(node)
+        if not onnx.defs.has(operator):
+            unknown.setdefault(operator, []).append(node_label(node))
     if unknown:
         shown = [
             f"{operator} (node {nodes[0]}" + (f" and {len(nodes) - 1} more)" if len(nodes) > 1 else ")")

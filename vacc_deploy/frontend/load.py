@@ -23,6 +23,7 @@ from vacc_deploy.frontend.simplify import normalise, simplify
 from vacc_deploy.frontend.single_precision import to_single_precision
 from vacc_deploy.frontend.static_modulation import static_modulation
 from vacc_deploy.frontend.static_shapes import set_input_shapes
+from vacc_deploy.onnx_declarations import opset_version
 from vacc_deploy.safe_io import check_torchscript, open_source, read_onnx
 from vacc_deploy.safe_io.limits import MAX_MODEL_BYTES
 
@@ -67,7 +68,7 @@ def clean(
 
 
 def _raise_opset(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
-    version = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
+    version = opset_version(model)
     if version >= MIN_OPSET:
         return model
     try:

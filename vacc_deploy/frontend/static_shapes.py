@@ -8,26 +8,9 @@ import onnx
 import onnx_ir as ir
 
 from vacc_deploy.errors import ModelError, VdeployError, raise_together
+from vacc_deploy.onnx_declarations import declared_shape, real_inputs, with_batch_of_one
 
 Shape = Sequence[int]
-
-
-def real_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
-    """The inputs that a caller must feed; old files list their weights as inputs too."""
-    weights = {tensor.name for tensor in model.graph.initializer}
-    return [value for value in model.graph.input if value.name not in weights]
-
-
-def _declared(value: onnx.ValueInfoProto) -> list[int | str]:
-    dims = value.type.tensor_type.shape.dim
-    return [dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or "?") for dim in dims]
-
-
-def _one_picture(declared: Sequence[int | str]) -> list[int | str]:
-    """The declared shape, with a batch of 1 where the batch alone is open, as dynamic axes often leave it."""
-    rest = list(declared[1:])
-    batch_is_open = bool(rest) and not isinstance(declared[0], int)
-    return [1, *rest] if batch_is_open and all(isinstance(size, int) for size in rest) else list(declared)
 
 
 def _text(shape: Sequence[int | str]) -> str:
@@ -63,8 +46,8 @@ def set_input_shapes(model: onnx.ModelProto, shapes: Mapping[str, Shape] | None,
         if name not in names
     ]
     for value in inputs:
-        declared = _declared(value)
-        shape = wanted.get(value.name, _one_picture(declared))
+        declared = declared_shape(value)
+        shape = wanted.get(value.name, with_batch_of_one(declared))
         error = _check(value.name, declared, shape, where)
         if error is not None:
             problems.append(error)

@@ -87,7 +87,8 @@ def find_layers(model: ir.Model) -> list[Layer]:
 
 
 def _make_layer(node: ir.Node) -> Layer:
-    why = None if node.domain in ("", "ai.onnx") else f"operator domain {node.domain!r} has no int8 form"
+    # onnx_ir calls the standard domain "".
+    why = f"operator domain {node.domain!r} has no int8 form" if node.domain else None
     kind: Kind = "float"
     if why is None:
         kind = kind_of(node)
@@ -134,7 +135,7 @@ def _fused_activation(node: ir.Node) -> ir.Node | None:
     if len(users) != 1 or value.is_graph_output():
         return None
     user, index = next(iter(users))
-    if index != 0 or user.op_type not in ("Relu", "Clip") or user.domain not in ("", "ai.onnx"):
+    if index != 0 or user.op_type not in ("Relu", "Clip") or user.domain:
         return None
     if any(v is not None and constant_of(v) is None for v in user.inputs[1:]):
         return None

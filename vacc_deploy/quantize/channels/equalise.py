@@ -131,7 +131,7 @@ def equalise(model: ir.Model, factors: Factors) -> ir.Model:
 
 def plain_convolution(node: ir.Node) -> bool:
     """Whether `node` is a convolution without groups, of constant weights."""
-    if node.op_type not in _CONVOLUTIONS or node.domain not in ("", "ai.onnx"):
+    if node.op_type not in _CONVOLUTIONS or node.domain:
         return False
     if (node.attributes.get_int("group", 1) or 1) != 1:
         return False
@@ -140,7 +140,7 @@ def plain_convolution(node: ir.Node) -> bool:
 
 def _commutes(node: ir.Node) -> bool:
     """Whether a positive factor per channel may be moved through `node`."""
-    if node.op_type not in _HOMOGENEOUS or node.domain not in ("", "ai.onnx") or len(node.outputs) != 1:
+    if node.op_type not in _HOMOGENEOUS or node.domain or len(node.outputs) != 1:
         return False
     operands = node.inputs if node.op_type in ("Add", "Sub") else node.inputs[:1]
     values = [*operands, node.outputs[0]]

@@ -103,7 +103,7 @@ def _sole_user(value: ir.Value) -> ir.Node | None:
 
 
 def _match(node: ir.Node) -> Group | None:
-    if node.op_type not in INTEGER_OPS or node.domain not in ("", "ai.onnx") or len(node.outputs) != 1:
+    if node.op_type not in INTEGER_OPS or node.domain or len(node.outputs) != 1:
         return None
     operands = []
     for value in node.inputs:
