@@ -76,7 +76,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """A value as a step reads it: in which form, and how far beyond its edges."""
+    """A value as a step reads or makes it: in which form; for one that it reads, how far beyond its edges."""
 
     value: Value
     form: Form

@@ -16,7 +16,7 @@ from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer
 from vacc_deploy.lowering.kernels.isa.vector import Buffer, Expr
 
 Array: TypeAlias = npt.NDArray[Any]
-Operand: TypeAlias = Any
+Multiplicand: TypeAlias = Any
 """A multiplicand in as many vectors as the instruction set needs."""
 
 
@@ -50,11 +50,11 @@ class Products(ABC, Generic[Source]):
         """Room for (rows, columns) of input; call it inside the parallel loop."""
 
     @abstractmethod
-    def weights(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:
+    def weights(self, buffer: Buffer, index: tuple[Expr, ...]) -> Multiplicand:
         """Loads the weights of one multiplication."""
 
     @abstractmethod
-    def add_product(self, acc: Expr, activation: Operand, weights: Operand) -> Expr:
+    def add_product(self, acc: Expr, activation: Multiplicand, weights: Multiplicand) -> Expr:
         """The sum with one multiplication more."""
 
 
@@ -66,5 +66,5 @@ class Inputs(ABC):
         """Moves the window to (top, left), in interior coordinates; only `columns` columns are needed."""
 
     @abstractmethod
-    def spread(self, row: Expr, block: Expr, column: Expr, channel: Expr) -> Operand:
+    def spread(self, row: Expr, block: Expr, column: Expr, channel: Expr) -> Multiplicand:
         """`depth` channels of one pixel of the window, in every lane."""

@@ -30,7 +30,7 @@ from vacc_deploy.lowering.kernels.isa.vector import (
 from vacc_deploy.lowering.target import Isa, Target
 
 Array: TypeAlias = npt.NDArray[Any]
-Operand: TypeAlias = tuple[Expr, ...]
+DotOperand: TypeAlias = tuple[Expr, ...]
 """An operand of a dot product, in as many vectors as the instruction set needs."""
 
 
@@ -58,19 +58,19 @@ class Simd(ABC):
         """Packs int8 weights (…, lanes, 4) into `weight_dtype` (…, weight_elements) for `load_weights`."""
 
     @abstractmethod
-    def load_weights(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:
+    def load_weights(self, buffer: Buffer, index: tuple[Expr, ...]) -> DotOperand:
         """Loads the `weight_elements` elements at `index`."""
 
     @abstractmethod
-    def spread4(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:
+    def spread4(self, buffer: Buffer, index: tuple[Expr, ...]) -> DotOperand:
         """Loads 4 uint8 at `index` into every lane."""
 
     @abstractmethod
-    def load4(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:
+    def load4(self, buffer: Buffer, index: tuple[Expr, ...]) -> DotOperand:
         """Loads ``4 · lanes`` neighbouring uint8 at `index`: 4 for every lane, instead of the same 4."""
 
     @abstractmethod
-    def dot4(self, acc: Expr, activation: Operand, weights: Operand) -> Expr:
+    def dot4(self, acc: Expr, activation: DotOperand, weights: DotOperand) -> Expr:
         """``acc[l] + Σ activation[k] · weights[l, k]`` over k < 4, exact; int32 lanes that wrap around."""
 
     @abstractmethod
@@ -103,17 +103,17 @@ class Avx512Vnni(Simd):
     def pack_dot4(self, weights: Array) -> Array:  # noqa: D102
         return np.ascontiguousarray(weights.reshape(*weights.shape[:-2], -1))
 
-    def load_weights(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:  # noqa: D102
+    def load_weights(self, buffer: Buffer, index: tuple[Expr, ...]) -> DotOperand:  # noqa: D102
         return (let(load(buffer, index, 64)),)
 
-    def spread4(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:  # noqa: D102
+    def spread4(self, buffer: Buffer, index: tuple[Expr, ...]) -> DotOperand:  # noqa: D102
         word = splat(reinterpret(load(buffer, index, 4), "int32"), 16)
         return (let(reinterpret(word, "uint8x64")),)
 
-    def load4(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:  # noqa: D102
+    def load4(self, buffer: Buffer, index: tuple[Expr, ...]) -> DotOperand:  # noqa: D102
         return (let(load(buffer, index, 64)),)
 
-    def dot4(self, acc: Expr, activation: Operand, weights: Operand) -> Expr:  # noqa: D102
+    def dot4(self, acc: Expr, activation: DotOperand, weights: DotOperand) -> Expr:  # noqa: D102
         return intrinsic("int32x16", "llvm.x86.avx512.vpdpbusd.512", acc, activation[0], weights[0])
 
     def dot2(self, acc: Expr, a: Expr, b: Expr) -> Expr:  # noqa: D102
@@ -150,26 +150,26 @@ class WideningSimd(Simd):
         pairs = weights.astype(np.int16).reshape(*weights.shape[:-1], 2, 2)  # (…, lane, word, byte)
         return np.ascontiguousarray(np.moveaxis(pairs, -1, -3).reshape(*weights.shape[:-2], -1))
 
-    def load_weights(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:  # noqa: D102
+    def load_weights(self, buffer: Buffer, index: tuple[Expr, ...]) -> DotOperand:  # noqa: D102
         half = 2 * self.lanes
         second = (*index[:-1], index[-1] + half)
         return (let(load(buffer, index, half)), let(load(buffer, second, half)))
 
-    def spread4(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:  # noqa: D102
+    def spread4(self, buffer: Buffer, index: tuple[Expr, ...]) -> DotOperand:  # noqa: D102
         # A load spreads memory at no cost; spreading halves that were parted in a scalar register has one.
         return self._part(splat(reinterpret(load(buffer, index, 4), "int32"), self.lanes))
 
-    def load4(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:  # noqa: D102
+    def load4(self, buffer: Buffer, index: tuple[Expr, ...]) -> DotOperand:  # noqa: D102
         return self._part(load(buffer, index, 4 * self.lanes))
 
-    def _part(self, codes: Expr) -> Operand:
+    def _part(self, codes: Expr) -> DotOperand:
         """Even and odd bytes of a vector, as int16 lanes."""
         half = 2 * self.lanes
         words = let(reinterpret(codes, f"uint16x{half}"))
         parts = (words & constant(0xFF, "uint16", half), words >> constant(8, "uint16", half))
         return tuple(let(reinterpret(part, f"int16x{half}")) for part in parts)
 
-    def dot4(self, acc: Expr, activation: Operand, weights: Operand) -> Expr:  # noqa: D102
+    def dot4(self, acc: Expr, activation: DotOperand, weights: DotOperand) -> Expr:  # noqa: D102
         return self.dot2(self.dot2(acc, activation[0], weights[0]), activation[1], weights[1])
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from vacc_deploy.lowering.kernels.convolution.floating.source import FloatSource
-from vacc_deploy.lowering.kernels.convolution.products import Inputs, Operand, Products
+from vacc_deploy.lowering.kernels.convolution.products import Inputs, Multiplicand, Products
 from vacc_deploy.lowering.kernels.convolution.section import Registers
 from vacc_deploy.lowering.kernels.isa.float_simd import FloatSimd
 from vacc_deploy.lowering.kernels.isa.function import scratch
@@ -43,10 +43,10 @@ class FloatProducts(Products[FloatSource]):
     def prepare(self, x: FloatSource, shape: tuple[int, int]) -> Inputs:  # noqa: D102
         return WidenedRows(x, shape, self.registers.lanes)
 
-    def weights(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:  # noqa: D102
+    def weights(self, buffer: Buffer, index: tuple[Expr, ...]) -> Multiplicand:  # noqa: D102
         return let(self.simd.load(buffer, index, self.weight_elements))
 
-    def add_product(self, acc: Expr, activation: Operand, weights: Operand) -> Expr:  # noqa: D102
+    def add_product(self, acc: Expr, activation: Multiplicand, weights: Multiplicand) -> Expr:  # noqa: D102
         return acc + activation * weights
 
 
@@ -69,5 +69,5 @@ class WidenedRows(Inputs):
                     pixel = self.x.widened((n, b, top + r, left + c, channel), lanes, factors[channel])
                     store(self.wide, (r, b, c, channel), pixel)
 
-    def spread(self, row: Expr, block: Expr, column: Expr, channel: Expr) -> Operand:  # noqa: D102
+    def spread(self, row: Expr, block: Expr, column: Expr, channel: Expr) -> Multiplicand:  # noqa: D102
         return let(splat(self.wide[row, block, column, channel], self.lanes))

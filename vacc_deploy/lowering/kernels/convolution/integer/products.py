@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from vacc_deploy.lowering.kernels.convolution.products import Inputs, Operand, Products
+from vacc_deploy.lowering.kernels.convolution.products import Inputs, Multiplicand, Products
 from vacc_deploy.lowering.kernels.convolution.section import Registers
 from vacc_deploy.lowering.kernels.isa.planes import PlaneBuffer
 from vacc_deploy.lowering.kernels.isa.simd import Simd
@@ -37,10 +37,10 @@ class CodeProducts(Products[PlaneBuffer]):
     def prepare(self, x: PlaneBuffer, shape: tuple[int, int]) -> Inputs:  # noqa: D102
         return CodesInPlace(self.simd, x)
 
-    def weights(self, buffer: Buffer, index: tuple[Expr, ...]) -> Operand:  # noqa: D102
+    def weights(self, buffer: Buffer, index: tuple[Expr, ...]) -> Multiplicand:  # noqa: D102
         return self.simd.load_weights(buffer, index)
 
-    def add_product(self, acc: Expr, activation: Operand, weights: Operand) -> Expr:  # noqa: D102
+    def add_product(self, acc: Expr, activation: Multiplicand, weights: Multiplicand) -> Expr:  # noqa: D102
         return self.simd.dot4(acc, activation, weights)
 
 
@@ -53,6 +53,6 @@ class CodesInPlace(Inputs):
     def load(self, n: Expr, top: Expr, left: Expr, columns: Expr) -> None:  # noqa: D102
         self.n, self.top, self.left = n, top, left
 
-    def spread(self, row: Expr, block: Expr, column: Expr, channel: Expr) -> Operand:  # noqa: D102
+    def spread(self, row: Expr, block: Expr, column: Expr, channel: Expr) -> Multiplicand:  # noqa: D102
         place = self.x.index(self.n, block, self.top + row, self.left + column, channel)
         return self.simd.spread4(self.x.buffer, place)
