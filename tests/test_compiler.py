@@ -84,7 +84,7 @@ def fail(*_arguments: object, **_keywords: object) -> None:
     raise ModelError("this stage fails in the test")
 
 
-STAGES = ("load_model", "calibrate", "quantize", "lower", "make_self_test", "write_artifact")
+STAGES = ("load_model", "calibration_table", "quantize", "lower", "make_self_test", "write_artifact")
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -7,8 +7,8 @@ import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path, PurePath
@@ -18,14 +18,8 @@ import onnx_ir as ir
 
 from vacc_deploy.artifact import Manifest, write_artifact
 from vacc_deploy.artifact.writer import require_own_folder
-from vacc_deploy.check.pipelines import path_of_process_ops
-from vacc_deploy.check.recipe import differences_from_recipe
+from vacc_deploy.calibration import ProgressBar, calibration_data, calibration_table
 from vacc_deploy.config import BuildConfig
-from vacc_deploy.cpu import cpu_count
-from vacc_deploy.data import open_dataset
-from vacc_deploy.data.dataset import Dataset
-from vacc_deploy.data.image_dataset import ImageDataset
-from vacc_deploy.data.sample_pictures import PLACEHOLDER, sample_pictures
 from vacc_deploy.errors import FileError, ModelError
 from vacc_deploy.frontend import load_model
 from vacc_deploy.frontend.extra_ops import append_softmax
@@ -34,20 +28,12 @@ from vacc_deploy.lowering.pipeline import Lowered, lower
 from vacc_deploy.lowering.target import Target, resolve_target
 from vacc_deploy.precision import PrecisionLimits, search_precisions
 from vacc_deploy.processing import Postprocess, Preprocess
-from vacc_deploy.quantize.calibrate import calibrate, memory_needed
-from vacc_deploy.quantize.layers import find_layers
-from vacc_deploy.quantize.observe.guard_rails import raise_if_strict
 from vacc_deploy.quantize.qdq import quantize
 from vacc_deploy.quantize.search.search import SearchResult
 from vacc_deploy.quantize.table import CalibrationTable
-from vacc_deploy.quantize.vendor_keys import settings_from_config, translate
 from vacc_deploy.safe_io import parse_json, read_text, sha256_of
 from vacc_deploy.self_test import make_self_test
 from vacc_deploy.version import __version__
-
-Advance = Callable[..., None]
-ProgressBar = Callable[[str, int | None], AbstractContextManager[Advance]]
-"""Opens a progress bar: ``(description, total)`` → a context that yields ``advance(steps=1, note=None)``."""
 
 _SCRATCH_BYTES = 64 << 20
 _RECORDED_PACKAGES = ("apache-tvm", "onnx", "onnx-ir", "onnxruntime", "numpy")
@@ -118,14 +104,25 @@ def compile_model(
     journal = folder.parent / f".{folder.name}.search.json"
     if config.dtype == "int8":
         with clock.stage("calibrate"):
-            table = _calibrated(model, config, options, recipe, bar, warnings)
+            if options.table is not None:
+                table = CalibrationTable.from_json(read_text(options.table), str(options.table))
+            else:
+                table, warnings = calibration_table(
+                    model,
+                    config,
+                    options.dataset,
+                    recipe,
+                    bar,
+                    recipe_exact=options.recipe_exact,
+                    strict=options.strict,
+                )
         if options.limits is not None:
             with clock.stage("search"), bar("searching", None) as advance:
                 found = search_precisions(
                     model,
                     table,
                     options.limits,
-                    _dataset(model, config, options),
+                    calibration_data(model, config, options.dataset),
                     recipe,
                     journal,
                     lambda line: advance(note=line),
@@ -164,69 +161,6 @@ def _require_space(folder: str) -> None:
             why=why,
             hint="free some space, raise the limit, or set TMPDIR to another folder",
         )
-
-
-def _calibrated(
-    model: ir.Model,
-    config: BuildConfig,
-    options: CompileOptions,
-    recipe: Mapping[str, Any],
-    bar: ProgressBar,
-    warnings: list[str],
-) -> CalibrationTable:
-    if options.table is not None:
-        return CalibrationTable.from_json(read_text(options.table), str(options.table))
-    translation = translate(config.quantize, find_layers(model))
-    warnings += translation.notes
-    settings = settings_from_config(
-        config.quantize, translation.choices, recipe_exact=options.recipe_exact, threads=cpu_count()
-    )
-    dataset = _dataset(model, config, options)
-    if _is_placeholder(config, options):
-        warnings.append(
-            f"dataset.path is a placeholder: calibrated on {len(dataset)} sample pictures that come with "
-            "scikit-image; give pictures of the network's own kind with --dataset"
-        )
-    if isinstance(dataset, ImageDataset) and config.dataset is not None and recipe.get("preprocess"):
-        preprocess = Preprocess.from_json(recipe["preprocess"])
-        path = path_of_process_ops(config.dataset.process_ops or ())
-        differences = [
-            f"calibration {difference}: int8 is made for other values than the network will see"
-            for difference in differences_from_recipe(path, preprocess)
-        ]
-        warnings += differences
-        raise_if_strict(differences, strict=options.strict)
-    needed = memory_needed(model, settings) >> 20
-    done = 0
-    with bar(f"calibrating, up to {needed} MiB", len(dataset)) as advance:
-
-        def report(pictures: int, what: str) -> None:
-            nonlocal done
-            advance(pictures - done, note=what)
-            done = pictures
-
-        table = calibrate(model, dataset, settings, report)
-    warnings += table.warnings
-    raise_if_strict(table.warnings, strict=options.strict)
-    return table
-
-
-def _dataset(model: ir.Model, config: BuildConfig, options: CompileOptions) -> Dataset:
-    inputs = {
-        str(value.name): tuple(value.shape.numpy() if value.shape else ()) for value in model.graph.inputs
-    }
-    if _is_placeholder(config, options) and config.dataset is not None and len(inputs) == 1:
-        ((name, shape),) = inputs.items()
-        return ImageDataset(sample_pictures(), config.dataset.process_ops, input_name=name, input_shape=shape)
-    return open_dataset(config.dataset, inputs, options.dataset)
-
-
-def _is_placeholder(config: BuildConfig, options: CompileOptions) -> bool:
-    """Whether the file still says ``/path/to/…`` and nobody said otherwise."""
-    section = config.dataset
-    if options.dataset is not None or section is None or section.path is None or not section.process_ops:
-        return False
-    return str(section.path).startswith(PLACEHOLDER) and not section.path.exists()
 
 
 def _reasons(table: CalibrationTable | None) -> dict[str, str]:

@@ -23,6 +23,7 @@ _ORDER = """
     runtime
     lowering evaluate vsx
     report check precision self_test
+    calibration
     export
     bare_model
     build_files compiler
