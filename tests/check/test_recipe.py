@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 from pydantic import TypeAdapter
 
-from vacc_deploy.build_files import resolve_build
 from vacc_deploy.check.pipelines import path_of_process_ops, path_of_vdsp
 from vacc_deploy.check.recipe import differences_from_recipe
-from vacc_deploy.compiler import CompileOptions, compile_model
 from vacc_deploy.config import ProcessOp, build_config, load_vdsp_params
-from vacc_deploy.errors import DataError, ErrorList
 from vacc_deploy.export.registry import shipped_recipes
 from vacc_deploy.export.render import build_yaml
 from vacc_deploy.processing import Preprocess
-from vacc_deploy.safe_io import parse_yaml, write_image
+from vacc_deploy.safe_io import parse_yaml
 
 _HALF = {"mean": [0.5] * 3, "std": [0.5] * 3}
 _SIGNED = Preprocess((16, 24), mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -80,26 +72,3 @@ def test_shipped_files_agree_with_their_recipes(recipe: Any) -> None:
     (params,) = load_vdsp_params(f"{recipe.settings.vdsp}-vdsp_params.json")
     run_time = replace(path_of_vdsp(params, recipe.preprocess.size), gray=calibration.gray)
     assert not differences_from_recipe(run_time, recipe.preprocess)
-
-
-def test_compiling_notices(tmp_path: Path) -> None:
-    (tmp_path / "pictures").mkdir()
-    write_image(tmp_path / "pictures/a.png", np.full((16, 24, 3), 99, np.uint8))
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3, 16, 24)) for name in "xy"]
-    kernel = numpy_helper.from_array(np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1), "w")
-    graph = helper.make_graph(
-        [helper.make_node("Conv", ["x", "w"], ["y"])], "g", values[:1], values[1:], [kernel]
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    helper.set_model_props(model, {"vdeploy": json.dumps({"preprocess": _SIGNED.to_json()})})
-    onnx.save(model, tmp_path / "net.onnx")
-    yaml = tmp_path / "net.yaml"
-    yaml.write_text(
-        f"name: net\nfrontend: {{checkpoint: {tmp_path}/net.onnx, shape: {{x: [1, 3, 16, 24]}}}}\n"
-        "backend: {type: tvm_vacc, dtype: int8, quantize: {calibrate_mode: max}}\n"
-        f"dataset: {{path: {tmp_path}/pictures, process_ops: {_ops([{'type': 'Normalize'}])}}}\n"
-    )
-    with pytest.raises((DataError, ErrorList), match="the model's own recipe says"):
-        compile_model(resolve_build(str(yaml)), CompileOptions(output=tmp_path / "out", strict=True))
-    made = compile_model(resolve_build(str(yaml)), CompileOptions(output=tmp_path / "out"))
-    assert sum("the model's own recipe says" in warning for warning in made.warnings) == 1
