@@ -13,7 +13,7 @@ from qconv2d_cases import Case, Numbers, build_and_run, expected, random_numbers
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.kernels.convolution.integer import qconv2d
 from vacc_deploy.lowering.kernels.convolution.integer.epilogue import Epilogue, Residual
-from vacc_deploy.lowering.kernels.convolution.integer.spec import representative
+from vacc_deploy.lowering.kernels.convolution.integer.spec import representative_convolution
 from vacc_deploy.lowering.plane import Halo
 from vacc_deploy.lowering.target import TARGETS
 from vacc_deploy.runtime.reference.add import add, add_factors
@@ -216,7 +216,7 @@ def test_zero_points_and_clamps_are_parameters_of_one_function(case: Case) -> No
 
 def test_a_clamp_that_excludes_zero_has_its_own_function() -> None:
     clipped = Case(16, 16, epilogue=Epilogue(3, low=30))
-    specs = [representative(case.spec()) for case in (clipped, Case(16, 16))]
+    specs = [representative_convolution(case.spec()) for case in (clipped, Case(16, 16))]
     assert specs[0] != specs[1]  # its unused channels must be filled
 
 

@@ -34,7 +34,7 @@ from vacc_deploy.lowering.kernels.convolution.integer.qconv2d_narrow import (
     pack_narrow,
     repeat_channels,
 )
-from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec, representative
+from vacc_deploy.lowering.kernels.convolution.integer.spec import QConv2dSpec, representative_convolution
 from vacc_deploy.lowering.kernels.convolution.integer.sums import (
     check_sums,
     fold_zero_point,
@@ -133,7 +133,7 @@ def build(
     """
     spec.check_weights(numbers.weights)
     check_sums(numbers.weights, numbers.bias, spec.source.fill)
-    shared = representative(spec)
+    shared = representative_convolution(spec)
     if spec.groups > 1:
         method = qconv2d_depthwise if spec.depthwise else qconv2d_grouped
         return Kernel(method.emit(shared, target), method.pack(spec, target, numbers), spec.macs)

@@ -32,7 +32,10 @@ from vacc_deploy.lowering.kernels.convolution.integer.sections import (
     DirectSection,
     finish_code_plane,
 )
-from vacc_deploy.lowering.kernels.convolution.integer.spec import QConvTranspose2dSpec, representative
+from vacc_deploy.lowering.kernels.convolution.integer.spec import (
+    QConvTranspose2dSpec,
+    representative_convolution,
+)
 from vacc_deploy.lowering.kernels.convolution.integer.sums import check_sums
 from vacc_deploy.lowering.kernels.convolution.integer.winograd.transposed import TransposedTiling
 from vacc_deploy.lowering.kernels.convolution.transposition import TransposePart, outputs_first
@@ -156,4 +159,4 @@ def build(
     check_sums(ordinary.weights, ordinary.bias, spec.source.fill)
     chosen = algorithm or choose_algorithm(spec, target, ordinary)
     params = pack(spec, target, ordinary, algorithm=chosen)
-    return Kernel(emit(representative(spec), target, algorithm=chosen), params, spec.macs)
+    return Kernel(emit(representative_convolution(spec), target, algorithm=chosen), params, spec.macs)

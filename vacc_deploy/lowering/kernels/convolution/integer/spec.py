@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from vacc_deploy.lowering.kernels.codes import representative
 from vacc_deploy.lowering.kernels.convolution.integer.epilogue import Epilogue
 from vacc_deploy.lowering.kernels.convolution.spec import OrdinarySpec, TransposedSpec
 
@@ -40,15 +41,6 @@ class QConvTranspose2dSpec(TransposedSpec):
 AnySpec = TypeVar("AnySpec", QConv2dSpec, QConvTranspose2dSpec)
 
 
-def representative(spec: AnySpec) -> AnySpec:
-    """The spec that stands for all that the same code computes.
-
-    Zero points and code limits are parameters of a kernel, so that a network in which every tensor has a zero
-    point of its own compiles no more code than a symmetric one.
-    """
-    return replace(
-        spec,
-        source=replace(spec.source, fill=0),
-        target=replace(spec.target, fill=0),
-        epilogue=spec.epilogue.representative(spec.target.fill),
-    )
+def representative_convolution(spec: AnySpec) -> AnySpec:
+    """`codes.representative` of a convolution, whose epilogue has zero points and limits of its own."""
+    return replace(representative(spec), epilogue=spec.epilogue.representative(spec.target.fill))

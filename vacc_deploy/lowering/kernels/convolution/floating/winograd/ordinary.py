@@ -37,17 +37,17 @@ from vacc_deploy.lowering.target import Target
 Array: TypeAlias = npt.NDArray[Any]
 
 # By stride: below so many tiles, transforming the filters costs more than it saves.
-_LEAST_TILES = {1: 16, 2: 64}
+_FEWEST_TILES = {1: 16, 2: 64}
 
 
 def applies(spec: Hconv2dSpec, target: Target) -> bool:
     """Whether this method computes `spec`, and faster than the definition."""
     outputs, lanes, stride = spec.target, float_simd_of(target).lanes, spec.window.stride[0]
     window = Window((3, 3), (stride, stride), padding=spec.window.padding)
-    if spec.groups != 1 or spec.window != window or stride not in _LEAST_TILES:
+    if spec.groups != 1 or spec.window != window or stride not in _FEWEST_TILES:
         return False
     deep = min(spec.source.channels, outputs.channels) >= lanes
-    enough = tile_count(outputs.batch, outputs.size) >= _LEAST_TILES[stride]
+    enough = tile_count(outputs.batch, outputs.size) >= _FEWEST_TILES[stride]
     return deep and min(outputs.size) >= OUTPUTS and enough
 
 

@@ -17,7 +17,7 @@ from vacc_deploy.lowering.kernels.isa.float_simd import float_simd_of
 from vacc_deploy.lowering.target import Target
 
 # (bytes, tiles): below so many tiles, transforming filters of this size costs more than it saves.
-_PAYS_FROM = ((24 << 20, 256), (0, 128))
+_FEWEST_TILES = ((24 << 20, 256), (0, 128))
 
 
 def winograd_of(spec: HconvTranspose2dSpec, target: Target) -> WinogradKernel | None:
@@ -27,7 +27,7 @@ def winograd_of(spec: HconvTranspose2dSpec, target: Target) -> WinogradKernel | 
     if results is None or not deep or min(results.size) < OUTPUTS:
         return None
     blocking = cut(TWO_TAPS, simd, spec.source, spec.target, results.size, spread=SPREAD)
-    fewest = next(fewest for size, fewest in _PAYS_FROM if blocking.filter_bytes >= size)
+    fewest = next(fewest for size, fewest in _FEWEST_TILES if blocking.filter_bytes >= size)
     if tile_count(spec.target.batch, results.size) < fewest:
         return None
     return WinogradKernel(

@@ -31,9 +31,9 @@ from vacc_deploy.lowering.target import Target
 
 Array: TypeAlias = npt.NDArray[Any]
 
-# `Tiling.pays` from these (bytes, tiles) on, by stride. Transformed weights are 8 times larger, 22 times for
+# By stride: (bytes, tiles) as `Tiling.pays` takes them. Transformed weights are 8 times larger, 22 times for
 # steps of 2.
-_PAYS_FROM = {1: ((HEAVY_WEIGHTS, 64), (1 << 19, 32), (0, 4)), 2: ((1 << 24, 64), (1 << 19, 16), (0, 4))}
+_FEWEST_TILES = {1: ((HEAVY_WEIGHTS, 64), (1 << 19, 32), (0, 4)), 2: ((1 << 24, 64), (1 << 19, 16), (0, 4))}
 
 
 def _tiling_of(simd: Simd, spec: QConv2dSpec) -> Tiling:
@@ -50,7 +50,7 @@ def plan_winograd(simd: Simd, spec: QConv2dSpec, numbers: QConvNumbers) -> Chunk
     if stride not in FORMS or spec.window != Window((3, 3), (stride, stride), padding=spec.window.padding):
         return None
     tiling = _tiling_of(simd, spec)
-    if not tiling.pays(_PAYS_FROM[stride]):
+    if not tiling.pays(_FEWEST_TILES[stride]):
         return None
     chunk, limit, channels = tiling.chunk(), tiling.form.sum_limit, tiling.per_phase
     largest = largest_sum(numbers.weights, numbers.bias, spec.source.fill)

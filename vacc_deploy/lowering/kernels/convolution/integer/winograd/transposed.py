@@ -34,9 +34,9 @@ from vacc_deploy.lowering.plane import Halo, Plane
 
 Array: TypeAlias = npt.NDArray[Any]
 
-# `Tiling.pays` from these (bytes, tiles) on. Transformed weights are 11 times larger than packed ones and are
+# (bytes, tiles) as `Tiling.pays` takes them. Transformed weights are 11 times larger than packed ones and are
 # memory that an artifact takes.
-_PAYS_FROM = ((FAR_WEIGHTS, 128), (HEAVY_WEIGHTS, 32), (0, 4))
+_FEWEST_TILES = ((FAR_WEIGHTS, 128), (HEAVY_WEIGHTS, 32), (0, 4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class TransposedTiling:
         covered = replace(spec.target, height=height, width=width, halo=Halo())
         seen = QConv2dSpec(spec.source, covered, results.window, epilogue=spec.epilogue)
         tiling = Tiling(Transposed(results.single), seen, simd)
-        return cls(results, tiling) if tiling.pays(_PAYS_FROM) else None
+        return cls(results, tiling) if tiling.pays(_FEWEST_TILES) else None
 
     def is_exact(self, numbers: QConvNumbers) -> bool:
         """Whether sums stay small enough; weights (C_out, C_in, 3, 3)."""
