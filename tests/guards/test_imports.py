@@ -14,7 +14,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 # Each part may import only from lines above its own.
 _ORDER = """
     version errors
-    cpu freed_memory onnx_declarations onnx_session processing without_torch
+    cpu freed_memory onnx_constants onnx_declarations onnx_session processing without_torch
     safe_io
     config
     data

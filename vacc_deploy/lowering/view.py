@@ -11,8 +11,9 @@ import onnx_ir as ir
 
 from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.graph import Form, Operand, Quantization, Value
+from vacc_deploy.onnx_constants import constant_of
 from vacc_deploy.runtime.reference.fixed_point import dequantize, per_channel
-from vacc_deploy.runtime.reference.qdq_groups import Codes, Group, codes_of, constant, find_groups
+from vacc_deploy.runtime.reference.qdq_groups import Codes, Group, codes_of, find_groups
 
 _FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE, ir.DataType.BFLOAT16)
 
@@ -68,7 +69,7 @@ class GraphView:
 
     def constant(self, value: ir.Value | None) -> Array | None:
         """The tensor behind an initialiser, or None for an activation or an absent input."""
-        return constant(value)
+        return constant_of(value)
 
     def sole_consumer(self, value: ir.Value) -> ir.Node | None:
         """The only node that reads `value`, if there is just one and it is not also a graph output."""
@@ -79,7 +80,7 @@ class GraphView:
 
     def folded(self, value: ir.Value | None) -> Array | None:
         """The float value of a constant, directly or through a DequantizeLinear; None for activations."""
-        direct = constant(value)
+        direct = constant_of(value)
         if direct is not None or value is None:
             return direct
         node = value.producer()

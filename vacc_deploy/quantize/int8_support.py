@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
-Array = npt.NDArray[Any]
+from vacc_deploy.onnx_constants import constant_of
 
 _COORDINATES = ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
-
-
-def constant_of(value: ir.Value | None) -> Array | None:
-    """The array behind `value` if it is a constant (initializer or Constant node), else none."""
-    if value is None:
-        return None
-    tensor = ir.convenience.get_const_tensor(value)
-    return None if tensor is None else tensor.numpy()
 
 
 def reason_against_int8(node: ir.Node) -> str | None:

@@ -21,7 +21,8 @@ from typing import Literal
 import onnx_ir as ir
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.quantize.int8_support import constant_of, reason_against_int8
+from vacc_deploy.onnx_constants import constant_of
+from vacc_deploy.quantize.int8_support import reason_against_int8
 from vacc_deploy.runtime.reference.operator_kinds import (
     ARITHMETIC_OPS,
     FUSES_ACTIVATION,

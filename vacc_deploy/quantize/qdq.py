@@ -23,9 +23,9 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.errors import DataError
+from vacc_deploy.onnx_constants import constant_of, constant_value
 from vacc_deploy.quantize.channels.rearrange import rearranged
 from vacc_deploy.quantize.digest import model_digest
-from vacc_deploy.quantize.int8_support import constant_of
 from vacc_deploy.quantize.layers import Layer, find_layers
 from vacc_deploy.quantize.plan import Plan, make_plan
 from vacc_deploy.quantize.quantized_constants import QuantizedWeight, quantize_constant, table_weights
@@ -183,7 +183,6 @@ class _Writer:
         return result
 
     def _initializer(self, name: str, array: Array) -> ir.Value:
-        value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
-        value.shape, value.dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
+        value = constant_value(name, array)
         self.graph.register_initializer(value)
         return value

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.errors import ModelError
+from vacc_deploy.onnx_constants import constant_of
 from vacc_deploy.quantize.calibrators.registry import Range, Scheme
-from vacc_deploy.quantize.int8_support import constant_of
 from vacc_deploy.quantize.layers import Layer
 from vacc_deploy.quantize.scheme import (
     QuantParams,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy import onnx_session
-from vacc_deploy.quantize.int8_support import constant_of
+from vacc_deploy.onnx_constants import constant_of, constant_value
 from vacc_deploy.quantize.layers import find_layers
 
 Array = npt.NDArray[Any]
@@ -94,8 +94,7 @@ def node_runner(
         if array is None:
             array = constant_of(original)
         if array is not None:
-            constant = ir.Value(name=f"operand{index}", const_value=ir.tensor(array, name=f"operand{index}"))
-            constant.shape, constant.dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
+            constant = constant_value(f"operand{index}", array)
             held.append(constant)
             values.append(constant)
         elif original is None:

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from vacc_deploy.onnx_constants import constant_of
 from vacc_deploy.quantize.channels.rearrange import rearranged
-from vacc_deploy.quantize.int8_support import constant_of
 from vacc_deploy.quantize.layers import Layer, find_layers
 from vacc_deploy.quantize.qdq import plan_for
 from vacc_deploy.quantize.quantized_constants import output_axis, quantize_constant, table_weights

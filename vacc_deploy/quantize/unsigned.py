@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from vacc_deploy.onnx_constants import constant_of, constant_value
 from vacc_deploy.runtime.reference.operator_kinds import MAC_OPS
 
 Array = npt.NDArray[Any]
@@ -24,7 +25,7 @@ def to_unsigned(model: ir.Model) -> ir.Model:
     for node in clone.graph:
         if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or len(node.inputs) < 3:
             continue
-        zero = _held(node.inputs[2])
+        zero = constant_of(node.inputs[2])
         if zero is None or zero.dtype != np.int8 or zero.ndim != 0 or _is_weight(node):
             continue
         unsigned = np.asarray(int(zero) + 128, np.uint8)
@@ -34,7 +35,7 @@ def to_unsigned(model: ir.Model) -> ir.Model:
                 ir.DataType.UINT8
             )  # the clone shares its type with the original
             continue
-        codes = _held(node.inputs[0])
+        codes = constant_of(node.inputs[0])
         if codes is not None:
             shifted = (codes.astype(np.int16) + 128).astype(np.uint8)
             node.replace_input_with(0, _initializer(clone.graph, f"{_name(node.inputs[0])}_u8", shifted))
@@ -52,14 +53,9 @@ def _name(value: ir.Value | None) -> str:
     return (value.name if value is not None else "") or ""
 
 
-def _held(value: ir.Value | None) -> Array | None:
-    return None if value is None or value.const_value is None else value.const_value.numpy()
-
-
 def _initializer(graph: ir.Graph, name: str, array: Array) -> ir.Value:
     if name in graph.initializers:
         return graph.initializers[name]
-    value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
-    value.shape, value.dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
+    value = constant_value(name, array)
     graph.register_initializer(value)
     return value

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from vacc_deploy.onnx_constants import constant_value
+
 Array = npt.NDArray[Any]
 
 
@@ -22,8 +24,7 @@ def own_constant(graph: ir.Graph, node: ir.Node, index: int, array: Array, purpo
         purpose: Part of its name; a second constant for the same purpose takes the place of the first.
     """
     name = f"{node.name}_{purpose}{index}"
-    value = ir.Value(name=name, const_value=ir.tensor(array.astype(np.float32), name=name))
-    value.shape, value.dtype = ir.Shape(array.shape), ir.DataType.FLOAT
+    value = constant_value(name, array.astype(np.float32))
     if name in graph.initializers:
         node.replace_input_with(index, None)
         del graph.initializers[name]

@@ -22,9 +22,9 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.errors import DataError
+from vacc_deploy.onnx_constants import constant_of
 from vacc_deploy.quantize.channels.equalise import channels_of, plain_convolution
 from vacc_deploy.quantize.channels.own_constant import own_constant
-from vacc_deploy.quantize.int8_support import constant_of
 from vacc_deploy.quantize.quantized_constants import output_axis
 
 Array = npt.NDArray[Any]

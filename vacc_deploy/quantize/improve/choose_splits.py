@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from vacc_deploy.onnx_constants import constant_of
 from vacc_deploy.quantize.channels.equalise import channels_of
 from vacc_deploy.quantize.channels.split import Site, find_sites
-from vacc_deploy.quantize.int8_support import constant_of
 from vacc_deploy.quantize.quantized_constants import output_axis
 
 _MOST_CHANNELS = 1 / 8  # of a tensor's channels

@@ -24,8 +24,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from vacc_deploy.onnx_constants import constant_of
 from vacc_deploy.quantize.improve.window_moments import Displacement, correlations, moments_of_windows
-from vacc_deploy.quantize.int8_support import constant_of
 from vacc_deploy.quantize.observe.crops import spread_offset
 from vacc_deploy.quantize.quantized_constants import scaled_by_gain, table_weights
 from vacc_deploy.quantize.side_by_side import Batch, SideBySide, Step

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.freed_memory import return_freed_memory
+from vacc_deploy.onnx_constants import constant_value
 from vacc_deploy.quantize.layers import static_shape
 from vacc_deploy.quantize.sessions import open_session, without_sizes
 
@@ -114,7 +115,6 @@ class Observer:
 
 
 def _constant(graph: ir.Graph, name: str, array: Array) -> ir.Value:
-    value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
-    value.shape, value.dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
+    value = constant_value(name, array)
     graph.register_initializer(value)
     return value

@@ -14,9 +14,10 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.errors import RunError
+from vacc_deploy.onnx_constants import constant_of
 from vacc_deploy.runtime.reference.fixed_point import dequantize, per_channel, quantize
 from vacc_deploy.runtime.reference.integer_ops import run_group
-from vacc_deploy.runtime.reference.qdq_groups import Group, codes_of, constant, find_groups
+from vacc_deploy.runtime.reference.qdq_groups import Group, codes_of, find_groups
 
 Array = npt.NDArray[Any]
 
@@ -117,7 +118,7 @@ class _Runner:
         )
 
     def _read(self, value: ir.Value | None) -> Array:
-        held = constant(value)
+        held = constant_of(value)
         if held is not None:
             return held
         return self.values[(value.name if value is not None else "") or ""]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from vacc_deploy.onnx_constants import constant_of
 from vacc_deploy.runtime.reference import (
     add,
     concat,
@@ -24,7 +25,7 @@ from vacc_deploy.runtime.reference import (
     table,
 )
 from vacc_deploy.runtime.reference.operator_kinds import MAC_OPS, MOVEMENT_OPS, TABLE_OPS
-from vacc_deploy.runtime.reference.qdq_groups import Codes, Group, constant
+from vacc_deploy.runtime.reference.qdq_groups import Codes, Group
 
 Array = npt.NDArray[Any]
 
@@ -90,7 +91,7 @@ def unary_table(node: ir.Node, x: Codes, y: Codes) -> Array:
     """The table of a unary operator: (256,), or (C, 256) for a PRelu with one slope per channel."""
     functions: list[table.Function] = []
     if node.op_type == "PRelu":
-        slopes = constant(node.inputs[1])
+        slopes = constant_of(node.inputs[1])
         functions = [table.leaky_relu(float(s)) for s in np.asarray(slopes).reshape(-1)]
     else:
         functions = [_unary(node)]
@@ -111,7 +112,7 @@ def unary_table(node: ir.Node, x: Codes, y: Codes) -> Array:
 
 def _unary(node: ir.Node) -> table.Function:
     if node.op_type == "Clip":
-        limits = [constant(v) for v in (*node.inputs[1:3], None, None)][:2]
+        limits = [constant_of(v) for v in (*node.inputs[1:3], None, None)][:2]
         low = -np.inf if limits[0] is None or not limits[0].size else float(limits[0].reshape(()))
         high = np.inf if limits[1] is None or not limits[1].size else float(limits[1].reshape(()))
         return table.clip(low, high)
@@ -154,7 +155,7 @@ def _move(node: ir.Node, x: Codes, q: Array) -> Array:
             ceil_mode=bool(_attribute(node, "ceil_mode", 0)),
         )
     if op == "Pad":
-        amounts = np.asarray(constant(node.inputs[1])).tolist()
+        amounts = np.asarray(constant_of(node.inputs[1])).tolist()
         return pad.pad(q, amounts, mode=_attribute(node, "mode", "constant"), fill=x.zero_point)
     if op == "Transpose":
         return q.transpose(_attribute(node, "perm", tuple(reversed(range(q.ndim)))))
@@ -178,7 +179,7 @@ def _move(node: ir.Node, x: Codes, q: Array) -> Array:
 
 
 def _slice(node: ir.Node, q: Array) -> Array:
-    operands = [np.asarray(constant(v)).tolist() for v in node.inputs[1:] if v is not None]
+    operands = [np.asarray(constant_of(v)).tolist() for v in node.inputs[1:] if v is not None]
     starts, ends = operands[:2]
     axes = operands[2] if len(operands) > 2 else range(len(starts))
     steps = operands[3] if len(operands) > 3 else [1] * len(starts)
@@ -195,7 +196,7 @@ def _axes(node: ir.Node) -> list[tuple[int, int, float]]:
     assert source is not None
     assert source.shape is not None
     assert result.shape is not None
-    scales = constant(node.inputs[2]) if len(node.inputs) > 2 else None
+    scales = constant_of(node.inputs[2]) if len(node.inputs) > 2 else None
     axes = []
     for axis in (2, 3):
         size, out_size = int(source.shape.numpy()[axis]), int(result.shape.numpy()[axis])

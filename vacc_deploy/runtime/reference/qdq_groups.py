@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from vacc_deploy.onnx_constants import constant_of
 from vacc_deploy.runtime.reference.operator_kinds import FUSES_ACTIVATION, INTEGER_OPS, MAC_OPS
 
 Array = npt.NDArray[Any]
@@ -73,16 +74,10 @@ def find_groups(model: ir.Model) -> dict[ir.Node, Group]:
     return groups
 
 
-def constant(value: ir.Value | None) -> Array | None:
-    """The array behind a constant value, else none."""
-    tensor = None if value is None else ir.convenience.get_const_tensor(value)
-    return None if tensor is None else tensor.numpy()
-
-
 def codes_of(node: ir.Node, *, codes: ir.Value | None) -> Codes:
     """Scale and zero point of a QuantizeLinear or DequantizeLinear; `codes` is the value with the codes."""
-    scale, zero = constant(node.inputs[1]), constant(node.inputs[2]) if len(node.inputs) > 2 else None
-    held = constant(codes)
+    scale, zero = constant_of(node.inputs[1]), constant_of(node.inputs[2]) if len(node.inputs) > 2 else None
+    held = constant_of(codes)
     dtype = str(zero.dtype) if zero is not None else str(held.dtype) if held is not None else "uint8"
     zero_point = 0 if zero is None or zero.size == 0 else int(zero.reshape(-1)[0])
     return Codes(
@@ -110,7 +105,7 @@ def _match(node: ir.Node) -> Group | None:
         producer = value.producer() if value is not None else None
         if producer is not None and producer.op_type == "DequantizeLinear":
             operands.append(codes_of(producer, codes=producer.inputs[0]))
-        elif value is not None and constant(value) is None:
+        elif value is not None and constant_of(value) is None:
             return None
     if not operands or operands[0].dtype not in ("int8", "uint8"):
         return None
@@ -142,7 +137,7 @@ def clamp_range(activation: ir.Node | None, output: Codes) -> tuple[int, int]:
         return lo, hi
     limits: list[Array | None] = [np.zeros(()), None]
     if activation.op_type == "Clip":
-        limits = [constant(v) for v in (*activation.inputs[1:3], None, None)][:2]
+        limits = [constant_of(v) for v in (*activation.inputs[1:3], None, None)][:2]
     scale = np.float32(output.scale)
     if limits[0] is not None and limits[0].size:
         code = np.rint(np.float32(limits[0].reshape(())) / scale) + output.zero_point
