@@ -19,8 +19,9 @@ from vacc_deploy.config import build_config
 from vacc_deploy.cpu import cpu_count
 from vacc_deploy.data import open_dataset
 from vacc_deploy.errors import ConfigError
-from vacc_deploy.quantize.diff import Cause, LayerDiff, agreement, diff_layers, find_causes, tolerance_text
-from vacc_deploy.quantize.score import FidelityScore, psnr
+from vacc_deploy.quantize.causes import Cause, find_causes
+from vacc_deploy.quantize.diff import LayerDiff, agreement, diff_layers
+from vacc_deploy.quantize.score import FidelityScore, psnr, tolerance_text
 from vacc_deploy.quantize.table import CalibrationTable
 from vacc_deploy.runtime.model import Model
 from vacc_deploy.safe_io import Positions
@@ -80,7 +81,7 @@ def compare(
     Raises:
         VdeployError: The model is not the artifact's, or the inputs do not fit.
     """
-    from vacc_deploy.frontend import load_model  # loads torch, which only this function needs
+    from vacc_deploy.frontend import load_model  # brings onnxsim, which only this function needs
 
     artifact = read_artifact(prefix)
     shapes = {spec.name: spec.shape for spec in artifact.manifest.inputs}

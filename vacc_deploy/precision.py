@@ -17,15 +17,15 @@ from vacc_deploy.data.dataset import Dataset
 from vacc_deploy.errors import ConfigError
 from vacc_deploy.evaluate.evaluator import select_pairs
 from vacc_deploy.evaluate.protocol import EvaluationProtocol, Sample, recipe_protocol
+from vacc_deploy.quantize.crop_support import runs_on_crops
 from vacc_deploy.quantize.diff import diff_layers
 from vacc_deploy.quantize.improve.walk import correct_again
 from vacc_deploy.quantize.layers import find_layers
-from vacc_deploy.quantize.observe.crops import CropKeeper
+from vacc_deploy.quantize.observe.crops import CropKeeper, spread_offset
 from vacc_deploy.quantize.observe.feeds import checked_feeds
 from vacc_deploy.quantize.score import FidelityScore, ReferenceScore, psnr
 from vacc_deploy.quantize.search.search import Search, SearchResult
 from vacc_deploy.quantize.search.trials import Measurement, Trials
-from vacc_deploy.quantize.sessions import runs_on_crops
 from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.table import CalibrationTable
 
@@ -159,11 +159,8 @@ def cropped(sample: Sample, index: int) -> Sample:
 
 def crop_corner(height: int, width: int, index: int) -> tuple[int, int]:
     """Top and left of the crop of picture number `index`; they wander over the pictures in a fixed order."""
-    corner = [
-        int(max(side - _CROP, 0) * (irrational * (index + 1) % 1.0)) // _ALIGN * _ALIGN
-        for side, irrational in ((height, 0.618), (width, 0.755))
-    ]
-    return corner[0], corner[1]
+    top, left = spread_offset((height - _CROP, width - _CROP), index)
+    return top // _ALIGN * _ALIGN, left // _ALIGN * _ALIGN
 
 
 def _cropped_feed(feed: dict[str, Array], index: int) -> dict[str, Array]:

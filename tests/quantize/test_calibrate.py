@@ -8,9 +8,7 @@ from small_models import FEEDS, MODELS, pictures
 
 from vacc_deploy.errors import DataError
 from vacc_deploy.quantize.calibrate import calibrate
-from vacc_deploy.quantize.diff import (
-    fidelity_db,
-)
+from vacc_deploy.quantize.score import FidelityScore, quantized_runner
 from vacc_deploy.quantize.settings import CalibrationSettings
 
 
@@ -23,8 +21,11 @@ def test_the_default_is_no_worse_than_the_recipe(make, scheme):
     held_out = list(pictures(model, 3, seed=9))
     recipe = CalibrationSettings.recipe_exact(scheme=scheme, threads=1)
     default = CalibrationSettings(scheme=scheme, threads=1)
-    before = fidelity_db(model, calibrate(model, feeds, recipe), held_out, threads=1)
-    after = fidelity_db(model, calibrate(model, feeds, default), held_out, threads=1)
+    score = FidelityScore(model, held_out, threads=1)
+    before, after = (
+        score.fidelity_db(quantized_runner(model, calibrate(model, feeds, settings), 1))
+        for settings in (recipe, default)
+    )
     assert after > before - 1.0  # the classifier has 36 numbers to learn from
 
 

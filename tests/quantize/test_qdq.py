@@ -14,7 +14,8 @@ from small_models import MODELS, pictures
 from vacc_deploy.errors import DataError
 from vacc_deploy.quantize.calibrate import calibrate
 from vacc_deploy.quantize.layers import find_layers
-from vacc_deploy.quantize.qdq import plan_for, quantize
+from vacc_deploy.quantize.plan import plan_for
+from vacc_deploy.quantize.qdq import quantize
 from vacc_deploy.quantize.sessions import open_session
 from vacc_deploy.quantize.settings import CalibrationSettings, LayerChoice
 from vacc_deploy.quantize.table import CalibrationTable

@@ -6,10 +6,7 @@ import math
 
 import pytest
 
-from vacc_deploy.quantize.diff import (
-    tolerance_text,
-)
-from vacc_deploy.quantize.score import drop_from_fidelity, fidelity_for_drop
+from vacc_deploy.quantize.score import drop_from_fidelity, fidelity_for_drop, tolerance_text
 
 
 def test_tolerance_matches_the_published_table():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from small_models import FEEDS, MODELS
 
-from vacc_deploy.quantize.sessions import runner, runs_on_crops
+from vacc_deploy.quantize.crop_support import runs_on_crops
+from vacc_deploy.quantize.sessions import runner
 
 
 def test_a_run_of_any_size_equals_the_fixed_one():

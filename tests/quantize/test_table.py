@@ -9,7 +9,7 @@ from vacc_deploy.errors import DataError
 from vacc_deploy.quantize.calibrate import calibrate
 from vacc_deploy.quantize.qdq import quantize
 from vacc_deploy.quantize.settings import CalibrationSettings
-from vacc_deploy.quantize.table import CalibrationTable, read_number, write_number
+from vacc_deploy.quantize.table import CalibrationTable
 
 
 def test_a_table_survives_its_text():
@@ -18,20 +18,6 @@ def test_a_table_survives_its_text():
     again = CalibrationTable.from_json(table.to_json())
     assert again.to_json() == table.to_json()
     assert quantize(model, again).graph.num_nodes() == quantize(model, table).graph.num_nodes()
-
-
-@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e-30, -7.0, 0.0])
-def test_numbers_are_exact_and_the_edited_decimal_wins(value):
-    assert read_number(write_number(value), "here") == value
-    assert read_number(f"{value.hex()} (0.625)", "here") == 0.625
-    assert read_number("2.5", "here") == 2.5
-    assert read_number(3, "here") == 3.0
-
-
-@pytest.mark.parametrize("text", ["abc", "0x1.8p0 (x)", None, [1]], ids=str)
-def test_other_text_is_no_number(text):
-    with pytest.raises(DataError, match="not a number"):
-        read_number(text, "here")
 
 
 def test_an_edited_table_is_obeyed():

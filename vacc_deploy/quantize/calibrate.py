@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from vacc_deploy.quantize.channels.equalise import Factors, equalise
 from vacc_deploy.quantize.default_precisions import picture_tensors
-from vacc_deploy.quantize.first_table import Progress, collect_histograms, first_table, observed_tensors
+from vacc_deploy.quantize.first_table import first_table
 from vacc_deploy.quantize.improve.choose_factors import helpful_factors
 from vacc_deploy.quantize.improve.choose_splits import worthwhile_splits
 from vacc_deploy.quantize.improve.round_weights import rounding_bytes
@@ -26,9 +26,10 @@ from vacc_deploy.quantize.layers import find_layers, static_shape
 from vacc_deploy.quantize.observe.crops import CropKeeper
 from vacc_deploy.quantize.observe.feeds import checked_feeds
 from vacc_deploy.quantize.observe.guard_rails import DataWatch, threshold_warnings
+from vacc_deploy.quantize.observe.histograms import Progress, collect_histograms, observed_tensors
 from vacc_deploy.quantize.observe.memory import announced_bytes, live_bytes, weight_bytes
 from vacc_deploy.quantize.observe.observer import Observer
-from vacc_deploy.quantize.qdq import plan_for
+from vacc_deploy.quantize.plan import plan_for
 from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.table import CalibrationTable
 

@@ -18,10 +18,11 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vacc_deploy.quantize.layers import Layer
+from vacc_deploy.quantize.table import CalibrationTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,14 @@ class Plan:
     quantized: frozenset[str]
     why_float: Mapping[str, str]
     root: Mapping[str, str]
+
+
+def plan_for(layers: list[Layer], table: CalibrationTable, outputs: Sequence[str]) -> Plan:
+    """The plan that `table` implies for `layers` of a network with these output names."""
+    keep_float = {name: entry.why for name, entry in table.layers.items() if entry.precision == "fp16"}
+    coded = frozenset(outputs) if table.settings.get("coded_outputs") else frozenset()
+    makers = {layer.output for layer in layers if layer.why_float is None}
+    return make_plan(layers, keep_float, coded_outputs=coded & makers)
 
 
 def make_plan(

@@ -27,9 +27,9 @@ from vacc_deploy.onnx_constants import constant_of, constant_value
 from vacc_deploy.quantize.channels.rearrange import rearranged
 from vacc_deploy.quantize.digest import model_digest
 from vacc_deploy.quantize.layers import Layer, find_layers
-from vacc_deploy.quantize.plan import Plan, make_plan
+from vacc_deploy.quantize.plan import Plan, plan_for
 from vacc_deploy.quantize.quantized_constants import QuantizedWeight, quantize_constant, table_weights
-from vacc_deploy.quantize.scheme import QuantParams, quant_params
+from vacc_deploy.quantize.scheme import QuantParams
 from vacc_deploy.quantize.table import CalibrationTable
 
 Array = npt.NDArray[Any]
@@ -64,14 +64,6 @@ def quantize(model: ir.Model, table: CalibrationTable) -> ir.Model:
     return clone
 
 
-def plan_for(layers: list[Layer], table: CalibrationTable, outputs: Sequence[str]) -> Plan:
-    """The plan that `table` implies for `layers` of a network with these output names."""
-    keep_float = {name: entry.why for name, entry in table.layers.items() if entry.precision == "fp16"}
-    coded = frozenset(outputs) if table.settings.get("coded_outputs") else frozenset()
-    makers = {layer.output for layer in layers if layer.why_float is None}
-    return make_plan(layers, keep_float, coded_outputs=coded & makers)
-
-
 class _Writer:
     """One pass over a cloned graph."""
 
@@ -99,15 +91,7 @@ class _Writer:
                 del self.graph.initializers[name]
 
     def params(self, name: str) -> QuantParams:
-        root = self.plan.root.get(name, name)
-        entry = self.table.tensors.get(root)
-        if entry is None:
-            raise DataError(
-                "the calibration table has no threshold for a tensor that int8 needs",
-                where=root,
-                hint="calibrate again, or keep the layers around it in fp16",
-            )
-        return quant_params(entry.kept, self.table.settings["scheme"])
+        return self.table.params(self.plan.root.get(name, name))
 
     def _pair(self, name: str, maker: Layer | None, int8: Sequence[Layer]) -> None:
         """Q and DQ behind tensor `name`; all its readers if int8 made it, else only the int8 ones."""

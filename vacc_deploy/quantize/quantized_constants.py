@@ -16,7 +16,6 @@ from vacc_deploy.quantize.calibrators.registry import Range, Scheme
 from vacc_deploy.quantize.layers import Layer
 from vacc_deploy.quantize.scheme import (
     QuantParams,
-    WeightScale,
     quant_params,
     quantize_weight,
     weight_scales,
@@ -55,83 +54,69 @@ def output_axis(node: ir.Node) -> int:
     return 1
 
 
-def quantize_weights(
-    node: ir.Node,
-    x: QuantParams,
-    *,
-    method: WeightScale,
-    per_channel: bool,
-    gain: Sequence[float] = (),
-    bias_shift: Sequence[float] = (),
-    rounding: str = "",
-) -> QuantizedWeight:
-    """Weight and bias of a Conv, ConvTranspose, MatMul or Gemm with constant weights.
+def table_weights(layer: Layer, x: QuantParams, table: CalibrationTable) -> QuantizedWeight:
+    """Weight and bias of an int8 layer of kind ``mac`` as `table` has them.
 
     A channel's scale is raised where its bias would otherwise not fit int32: a nearly dead channel
     with a large bias keeps its bias exactly.
 
     Args:
-        node: The node.
+        layer: A Conv, ConvTranspose, MatMul or Gemm with constant weights.
         x: Scale of its input.
-        method: Rule for weight scales.
-        per_channel: One scale per output channel.
-        gain: Factor on weight and bias, per output channel.
-        bias_shift: Added to the bias after that, per output channel.
-        rounding: How far the codes lie from the nearest ones, from `write_steps`.
+        table: Rule for weight scales; the layer's gain, shift of the bias, and rounding.
 
     Raises:
         ModelError: A weight is not finite.
-        DataError: `rounding` belongs to another weight.
+        DataError: The table's rounding belongs to another weight.
     """
-    weight = constant_of(node.inputs[1])
-    assert weight is not None  # layers with other weights are not int8
-    real_bias = constant_of(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] is not None else None
-    for array in (weight, real_bias):
-        if array is not None and not np.all(np.isfinite(array)):
-            raise ModelError("a weight is not finite", where=node.name, hint="check the checkpoint for NaN")
-    axis = output_axis(node)
-    groups = node.attributes.get_int("group", 1) or 1
-    if len(gain) and not (node.op_type == "ConvTranspose" and groups > 1):
-        factors = np.asarray(gain, np.float64)
-        weight = scaled_by_gain(weight, factors, axis)
-        real_bias = None if real_bias is None else np.broadcast_to(real_bias, factors.shape) * factors
-    channel_major = _group_channels_first(weight, groups) if node.op_type == "ConvTranspose" else weight
+    node, entry = layer.node, table.layers[layer.name]
+    axis, groups = output_axis(node), _groups_of_a_transposed(node)
+    weight, real_bias = _scaled_constants(node, entry.gain if groups == 1 else ())
+    channel_major = _outputs_first(weight, groups) if node.op_type == "ConvTranspose" else weight
     scales = weight_scales(
-        channel_major, 0 if node.op_type == "ConvTranspose" else axis, method=method, per_channel=per_channel
+        channel_major,
+        0 if node.op_type == "ConvTranspose" else axis,
+        method=table.settings["weight_scale"],
+        per_channel=bool(table.settings["per_channel"]),
     )
-    channels = scales.size
-    bias = np.zeros(channels) if real_bias is None else np.broadcast_to(real_bias, (channels,)).astype(float)
-    if len(bias_shift):
-        bias = bias + np.asarray(bias_shift)
+    bias = np.broadcast_to(0.0 if real_bias is None else real_bias, scales.shape).astype(float)
+    if entry.bias_shift:
+        bias = bias + np.asarray(entry.bias_shift)
     needed = np.abs(bias) / (float(x.scale) * _LARGEST_BIAS)
     scales = np.maximum(scales, needed.astype(np.float32))
-    if node.op_type == "ConvTranspose" and groups > 1:
-        # ONNX has one scale per position on axis 1, which all groups share.
-        scales = scales.reshape(groups, -1).max(axis=0)
-        bias_scales = np.tile(np.float32(x.scale) * scales, groups)
-    else:
-        bias_scales = np.float32(x.scale) * scales
+    # ONNX has one scale per position on axis 1 of a transposed convolution's weight, which all groups share.
+    scales = scales.reshape(groups, -1).max(axis=0)
+    bias_scales = np.tile(np.float32(x.scale) * scales, groups)
     codes = quantize_weight(weight, scales, axis)
-    if rounding:
-        steps = read_steps(rounding, codes.shape, node.name or "")
+    if entry.rounding:
+        steps = read_steps(entry.rounding, codes.shape, node.name or "")
         codes = np.clip(codes.astype(np.int16) + steps, -127, 127).astype(np.int8)
-    has_bias = real_bias is not None or len(bias_shift) > 0
+    has_bias = real_bias is not None or bool(entry.bias_shift)
     bias_codes = np.rint(bias / bias_scales.astype(np.float64)).astype(np.int32) if has_bias else None
     return QuantizedWeight(codes, scales, axis, bias_codes, bias_scales.astype(np.float32))
 
 
-def table_weights(layer: Layer, x: QuantParams, table: CalibrationTable) -> QuantizedWeight:
-    """Weight and bias of an int8 layer of kind ``mac`` as `table` has them; `x` is its input's scheme."""
-    entry = table.layers[layer.name]
-    return quantize_weights(
-        layer.node,
-        x,
-        method=table.settings["weight_scale"],
-        per_channel=bool(table.settings["per_channel"]),
-        gain=entry.gain,
-        bias_shift=entry.bias_shift,
-        rounding=entry.rounding,
-    )
+def _groups_of_a_transposed(node: ir.Node) -> int:
+    """Groups of a ConvTranspose, 1 for any other node, whose scales are each channel's own."""
+    return (node.attributes.get_int("group", 1) or 1) if node.op_type == "ConvTranspose" else 1
+
+
+def _scaled_constants(node: ir.Node, gain: Sequence[float]) -> tuple[Array, Array | None]:
+    """Weight and bias of a node, as many times larger as `gain` says for every output channel.
+
+    Raises:
+        ModelError: One is not finite.
+    """
+    weight, bias = constant_of(node.inputs[1]), constant_of(node.inputs[2] if len(node.inputs) > 2 else None)
+    assert weight is not None  # layers with other weights are not int8
+    for array in (weight, bias):
+        if array is not None and not np.all(np.isfinite(array)):
+            raise ModelError("a weight is not finite", where=node.name, hint="check the checkpoint for NaN")
+    if not gain:
+        return weight, bias
+    factors = np.asarray(gain, np.float64)
+    scaled_bias = None if bias is None else np.broadcast_to(bias, factors.shape) * factors
+    return scaled_by_gain(weight, factors, output_axis(node)), scaled_bias
 
 
 def scaled_by_gain(weight: Array, gain: Sequence[float] | Array, axis: int) -> Array:
@@ -143,7 +128,7 @@ def scaled_by_gain(weight: Array, gain: Sequence[float] | Array, axis: int) -> A
     return scaled.astype(np.float32)
 
 
-def _group_channels_first(weight: Array, groups: int) -> Array:
+def _outputs_first(weight: Array, groups: int) -> Array:
     """A ConvTranspose weight (C, O/g, kH, kW) as (O, C/g, kH, kW)."""
     inputs, per_group, *kernel = weight.shape
     split = weight.reshape(groups, inputs // groups, per_group, *kernel)

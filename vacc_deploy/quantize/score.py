@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from vacc_deploy.quantize.crop_support import runs_on_crops
 from vacc_deploy.quantize.qdq import quantize
-from vacc_deploy.quantize.sessions import Feed, Run, runner, runs_on_crops
+from vacc_deploy.quantize.sessions import Feed, Run, runner
 from vacc_deploy.quantize.table import CalibrationTable
 from vacc_deploy.quantize.unsigned import to_unsigned
 
@@ -50,6 +51,18 @@ def drop_from_fidelity(fidelity_db: float, psnr_db: float) -> float:
 def fidelity_for_drop(drop_db: float, psnr_db: float) -> float:
     """The fidelity that a network at `psnr_db` needs to lose no more than `drop_db`."""
     return psnr_db - 10 * math.log10(10 ** (drop_db / 10) - 1)
+
+
+def tolerance_text(fidelity_db: float, psnr_db: float, wanted_drop_db: float = 0.05) -> str:
+    """Which fidelity the task needs, and what the present one costs, in one sentence."""
+    needed = fidelity_for_drop(wanted_drop_db, psnr_db)
+    expected = drop_from_fidelity(fidelity_db, psnr_db)
+    verdict = "is enough" if fidelity_db >= needed else "is not"
+    return (
+        f"to lose less than {wanted_drop_db:g} dB at {psnr_db:.1f} dB, fidelity must be at least "
+        f"{needed:.1f} dB; "
+        f"{fidelity_db:.1f} dB {verdict} (it costs about {expected:.3f} dB)"
+    )
 
 
 def psnr(a: Array, b: Array, peak: float) -> float:

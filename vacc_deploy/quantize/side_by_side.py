@@ -25,9 +25,9 @@ import onnx_ir as ir
 from vacc_deploy.onnx_constants import constant_of
 from vacc_deploy.quantize.channels.rearrange import rearranged
 from vacc_deploy.quantize.layers import Layer, find_layers
-from vacc_deploy.quantize.qdq import plan_for
+from vacc_deploy.quantize.plan import plan_for
 from vacc_deploy.quantize.quantized_constants import output_axis, quantize_constant, table_weights
-from vacc_deploy.quantize.scheme import QuantParams, quant_params
+from vacc_deploy.quantize.scheme import QuantParams
 from vacc_deploy.quantize.sessions import node_runner
 from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
 from vacc_deploy.runtime.reference.fixed_point import dequantize, round_trip
@@ -151,8 +151,7 @@ class SideBySide:
 
     def params(self, name: str) -> QuantParams:
         """Scale and zero point of a tensor by the table as it now is."""
-        entry = self.table.tensors[self.plan.root.get(name, name)]
-        return quant_params(entry.kept, self.table.settings["scheme"])
+        return self.table.params(self.plan.root.get(name, name))
 
     def read(self, name: str, *, int8: bool, only: int | None = None) -> Batch:
         """Tensor `name` of the quantised network as a reader in int8 or float gets it."""

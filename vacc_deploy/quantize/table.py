@@ -1,52 +1,23 @@
 """The calibration table: everything that `quantize` needs, as text that a person can read, edit and diff.
 
-Numbers that matter to the last bit are written as ``"0x1.91eb86p-1 (0.785)"``: the exact value, then a
-decimal for people. Whoever edits the decimal alone changes the value: it wins where the two disagree.
-A layer's precision is edited in its ``precision`` field; ``quantize`` takes the table as it then is.
+Numbers that matter to the last bit are written as `exact_number` does. A layer's precision is edited in its
+``precision`` field; ``quantize`` takes the table as it then is.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vacc_deploy.errors import DataError, VdeployError
 from vacc_deploy.quantize.calibrators.registry import Range
+from vacc_deploy.quantize.exact_number import read_number, write_number
+from vacc_deploy.quantize.scheme import QuantParams, quant_params
 from vacc_deploy.quantize.settings import Precision
 
 FORMAT = 1
-_NUMBER = re.compile(r"^\s*(?P<exact>[+-]?0x[0-9a-fA-F.]+p[+-]?\d+)\s*(?:\((?P<shown>[^()]+)\))?\s*$")
-
-
-def write_number(value: float) -> str:
-    """``value`` exactly and for people: ``"0x1.8000000000000p-1 (0.75)"``."""
-    return f"{float(value).hex()} ({value:.9g})"
-
-
-def read_number(text: Any, where: str) -> float:
-    """The number that `write_number` wrote, or that a person put in its place.
-
-    Raises:
-        DataError: It is neither.
-    """
-    if isinstance(text, int | float) and not isinstance(text, bool):
-        return float(text)
-    try:
-        match = _NUMBER.match(text)
-        if match is None:
-            return float(text)
-        exact = float.fromhex(match["exact"])
-        if match["shown"] is not None and match["shown"].strip() != f"{exact:.9g}":
-            return float(match["shown"])
-        return exact
-    except (TypeError, ValueError) as error:
-        hint = 'write a plain number, or "0x1.8p-1 (0.75)"'
-        raise DataError(
-            "the calibration table holds something that is not a number", where=where, hint=hint
-        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +100,21 @@ class CalibrationTable:
     warnings: tuple[str, ...] = ()
     equalised: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     split: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def params(self, tensor: str) -> QuantParams:
+        """Scale and zero point of `tensor`.
+
+        Raises:
+            DataError: The table has no threshold for it.
+        """
+        entry = self.tensors.get(tensor)
+        if entry is None:
+            raise DataError(
+                "the calibration table has no threshold for a tensor that int8 needs",
+                where=tensor,
+                hint="calibrate again, or keep the layers around it in fp16",
+            )
+        return quant_params(entry.kept, self.settings["scheme"])
 
     def with_precision(self, name: str, precision: Precision, why: str) -> CalibrationTable:
         """A copy in which layer `name` has another precision."""

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from vacc_deploy.frontend.load import clean
-from vacc_deploy.quantize import sessions
+from vacc_deploy.quantize import crop_support
 from vacc_deploy.quantize.layers import find_layers
 from vacc_deploy.quantize.observe.crops import CropKeeper
 from vacc_deploy.quantize.sessions import runner
@@ -67,7 +67,7 @@ def test_a_network_that_normalises_pictures_gets_large_crops_where_whole_ones_ar
 ) -> None:
     model = hourglass(1, 256, normalise=True)
     layers = find_layers(model)
-    monkeypatch.setattr(sessions, "_DEAR_MACS", 0 if dear else sum(layer.macs for layer in layers))
+    monkeypatch.setattr(crop_support, "_DEAR_MACS", 0 if dear else sum(layer.macs for layer in layers))
     picture = {"picture": np.random.default_rng(0).random((1, 3, 256, 256), np.float32)}
     keeper = CropKeeper(model, layers, budget_macs=1e4, expected=5)
     assert len(list(keeper([picture] * 5))) == 5

@@ -7,7 +7,6 @@ import onnx_ir as ir
 from vacc_deploy.errors import DataError
 from vacc_deploy.quantize.channels.equalise import equalise
 from vacc_deploy.quantize.channels.split import split_channels
-from vacc_deploy.quantize.scheme import quant_params
 from vacc_deploy.quantize.table import CalibrationTable
 
 
@@ -25,6 +24,6 @@ def rearranged(model: ir.Model, table: CalibrationTable) -> ir.Model:
                 where=name,
                 hint="calibrate again, or delete the line",
             )
-        return float(quant_params(table.tensors[name].kept, table.settings["scheme"]).scale)
+        return float(table.params(name).scale)
 
     return split_channels(equalise(model, table.equalised), table.split, step_of)

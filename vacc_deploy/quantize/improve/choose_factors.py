@@ -19,17 +19,14 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from vacc_deploy.quantize.channels.equalise import Factors, Group, equalise, find_groups
-from vacc_deploy.quantize.first_table import (
-    collect_histograms,
-    first_table,
-    observed_tensors,
-    update_all,
-)
+from vacc_deploy.quantize.crop_support import runs_on_crops
+from vacc_deploy.quantize.first_table import first_table
 from vacc_deploy.quantize.layers import Layer
 from vacc_deploy.quantize.observe.histogram import Histogram
+from vacc_deploy.quantize.observe.histograms import collect_histograms, observed_tensors, update_all
 from vacc_deploy.quantize.observe.observer import Observer
 from vacc_deploy.quantize.score import quantized_runner
-from vacc_deploy.quantize.sessions import Run, runs_on_crops
+from vacc_deploy.quantize.sessions import Run
 from vacc_deploy.quantize.settings import CalibrationSettings
 
 Array = npt.NDArray[Any]

@@ -9,7 +9,7 @@ picture keep their extremes, and proposals within 2 % of one another count as on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,12 +19,13 @@ import numpy.typing as npt
 
 from vacc_deploy.quantize.calibrators import Range
 from vacc_deploy.quantize.calibrators.proposals import proposals
+from vacc_deploy.quantize.calibrators.registry import Scheme
 from vacc_deploy.quantize.observe.histogram import Histogram
 from vacc_deploy.quantize.side_by_side import SideBySide, Step, activate
 from vacc_deploy.quantize.table import TensorEntry
+from vacc_deploy.quantize.tensor_entry import make_entry
 
 Array = npt.NDArray[Any]
-MakeEntry = Callable[[Histogram, Range, str, str], TensorEntry]
 
 _MARGIN_DB = 6.0  # how much better than `mse` another proposal has to be, on each picture
 _JUDGES = 2  # pictures that judge
@@ -35,7 +36,6 @@ def choose_step(
     step: Step,
     histograms: Mapping[str, Histogram],
     settled: set[str],
-    make_entry: MakeEntry,
 ) -> None:
     """Choose the thresholds of the tensors that one int8 layer is the first to read.
 
@@ -44,7 +44,6 @@ def choose_step(
         step: The layer.
         histograms: By tensor.
         settled: Tensors already chosen or not to be touched; grows.
-        make_entry: Makes a table entry from a histogram, a range, a method and a note.
     """
     if not step.int8 or step.layer.kind != "mac":
         return  # for any other reader the histogram's own squared error is the output error
@@ -53,9 +52,10 @@ def choose_step(
         if root in settled or root not in histograms or name not in walk.plan.quantized:
             continue
         settled.add(root)
+        scheme: Scheme = walk.table.settings["scheme"]
         unsigned = walk.table.tensors[root].kept.unsigned
-        options = proposals(histograms[root], "asymmetric" if unsigned else walk.table.settings["scheme"])
-        entries = [make_entry(histograms[root], kept, label, "") for label, kept in options]
+        options = proposals(histograms[root], "asymmetric" if unsigned else scheme)
+        entries = [make_entry(histograms[root], kept, label, "", scheme) for label, kept in options]
         rivals = [entry for entry in entries[1:] if _may_win(entry.kept, entries[0].kept)]
         if not rivals:
             continue

@@ -13,15 +13,13 @@ import numpy.typing as npt
 import onnx_ir as ir
 from threadpoolctl import threadpool_limits
 
-from vacc_deploy.quantize.calibrators import Range
 from vacc_deploy.quantize.improve.choose_thresholds import choose_step
 from vacc_deploy.quantize.improve.correct_channels import correct_step
 from vacc_deploy.quantize.improve.round_weights import round_step
 from vacc_deploy.quantize.observe.histogram import Histogram
 from vacc_deploy.quantize.settings import CalibrationSettings
 from vacc_deploy.quantize.side_by_side import SideBySide, Step
-from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
-from vacc_deploy.quantize.tensor_entry import make_entry
+from vacc_deploy.quantize.table import CalibrationTable
 
 Array = npt.NDArray[Any]
 
@@ -50,16 +48,12 @@ def improve(
         feeds: Pictures or crops to walk on.
         keep_ranges: Tensors whose range is not to be touched.
     """
-
-    def entry(histogram: Histogram, kept: Range, method: str, note: str) -> TensorEntry:
-        return make_entry(histogram, kept, method, note, settings.scheme)
-
     walk = SideBySide(model, table, feeds, threads=settings.threads)
     settled = set(keep_ranges)
     with threadpool_limits(_BLAS_THREADS, "blas"):
         for step in walk:
             if settings.mode == "auto":
-                choose_step(walk, step, histograms, settled, entry)
+                choose_step(walk, step, histograms, settled)
             _round_and_correct(walk, step)
     return walk.table
 

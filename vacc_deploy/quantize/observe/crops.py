@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from vacc_deploy.quantize.crop_support import has_own_statistics, runs_on_crops
 from vacc_deploy.quantize.layers import Layer, static_shape
-from vacc_deploy.quantize.sessions import has_own_statistics, runs_on_crops
 
 Array = npt.NDArray[Any]
 Feed = dict[str, Array]

@@ -15,8 +15,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from vacc_deploy.quantize.layers import find_layers
-from vacc_deploy.quantize.plan import Plan
-from vacc_deploy.quantize.qdq import plan_for
+from vacc_deploy.quantize.plan import Plan, plan_for
 from vacc_deploy.quantize.score import Score, quantized_runner
 from vacc_deploy.quantize.search.journal import Journal
 from vacc_deploy.quantize.table import CalibrationTable, TensorEntry
