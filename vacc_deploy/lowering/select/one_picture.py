@@ -14,7 +14,7 @@ from vacc_deploy.lowering.view import GraphView
 
 @dataclass(frozen=True, slots=True)
 class OnePicture:
-    """What such an operator reads and makes, both in one form.
+    """What an operator of one picture reads and makes, both in one form.
 
     Attributes:
         source: The picture.
@@ -27,6 +27,26 @@ class OnePicture:
     output: Operand
     nodes: tuple[str, ...]
     clamp: tuple[float, float] = (-math.inf, math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class OnePictureStep:
+    """A step that reads one picture.
+
+    Attributes:
+        source: The picture.
+        output: The result.
+        nodes: Names of the ONNX nodes that it covers, the one that it is known by first.
+    """
+
+    source: Operand
+    output: Operand
+    nodes: tuple[str, ...]
+
+    @property
+    def inputs(self) -> tuple[Operand, ...]:
+        """The picture."""
+        return (self.source,)
 
 
 def one_picture(node: ir.Node, view: GraphView, *, keeps_scale: bool) -> OnePicture | None:

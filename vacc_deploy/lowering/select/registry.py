@@ -9,13 +9,16 @@ import onnx_ir as ir
 from vacc_deploy.lowering.graph import Step
 from vacc_deploy.lowering.kernels.elementwise.float_functions import FUNCTIONS
 from vacc_deploy.lowering.select.binary import BINARY_OPS, select_float_binary, select_integer_binary
-from vacc_deploy.lowering.select.channels import select_concat
+from vacc_deploy.lowering.select.concat import select_concat
 from vacc_deploy.lowering.select.float_conv import select_float_conv, select_modulated_conv
 from vacc_deploy.lowering.select.gemm import select_float_gemm, select_integer_gemm
+from vacc_deploy.lowering.select.instance_norm import select_instance_norm
 from vacc_deploy.lowering.select.integer_conv import select_integer_conv
-from vacc_deploy.lowering.select.pool import select_global_pool, select_instance_norm, select_pool
-from vacc_deploy.lowering.select.resample import select_pad, select_resize, select_slice
+from vacc_deploy.lowering.select.pad import select_pad
+from vacc_deploy.lowering.select.pool import select_global_pool, select_pool
+from vacc_deploy.lowering.select.resize import select_resize
 from vacc_deploy.lowering.select.shuffle import select_pixel_shuffle, select_space_to_depth
+from vacc_deploy.lowering.select.slice import select_slice
 from vacc_deploy.lowering.select.unary import select_function, select_table
 from vacc_deploy.lowering.view import GraphView
 from vacc_deploy.runtime.reference.operator_kinds import TABLE_OPS

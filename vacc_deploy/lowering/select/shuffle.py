@@ -8,30 +8,22 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from vacc_deploy.lowering.graph import Operand, Value, as_plane
+from vacc_deploy.lowering.graph import Value, as_plane
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.movement import pixel_shuffle
 from vacc_deploy.lowering.plane import Plane
-from vacc_deploy.lowering.select.one_picture import one_picture
+from vacc_deploy.lowering.select.one_picture import OnePictureStep, one_picture
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
 
 
 @dataclass(frozen=True, slots=True)
-class PixelShuffleStep:
+class PixelShuffleStep(OnePictureStep):
     """ONNX ``DepthToSpace``."""
 
-    source: Operand
-    output: Operand
-    nodes: tuple[str, ...]
     factor: int
     mode: Literal["CRD", "DCR"]
     op: str = "pixel_shuffle"
-
-    @property
-    def inputs(self) -> tuple[Operand, ...]:
-        """The picture."""
-        return (self.source,)
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The copying kernel."""
@@ -41,19 +33,11 @@ class PixelShuffleStep:
 
 
 @dataclass(frozen=True, slots=True)
-class SpaceToDepthStep:
+class SpaceToDepthStep(OnePictureStep):
     """ONNX ``SpaceToDepth``."""
 
-    source: Operand
-    output: Operand
-    nodes: tuple[str, ...]
     factor: int
     op: str = "space_to_depth"
-
-    @property
-    def inputs(self) -> tuple[Operand, ...]:
-        """The picture."""
-        return (self.source,)
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The copying kernel."""

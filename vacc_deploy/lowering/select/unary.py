@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.lowering.graph import Operand, Value, as_plane
+from vacc_deploy.lowering.graph import Value, as_plane
 from vacc_deploy.lowering.kernels.elementwise import prelu, table, unary
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.activation import read_activation
 from vacc_deploy.lowering.select.codes import following_group, stored_codes
+from vacc_deploy.lowering.select.one_picture import OnePictureStep
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
 from vacc_deploy.runtime.reference.integer_ops import unary_table
@@ -26,19 +27,11 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class TableStep:
+class TableStep(OnePictureStep):
     """Every code replaced by an entry of one table."""
 
-    source: Operand
-    output: Operand
-    nodes: tuple[str, ...]
     table: Array  # (256,) uint8, stored code to stored code
     op: str = "table"
-
-    @property
-    def inputs(self) -> tuple[Operand, ...]:
-        """The picture."""
-        return (self.source,)
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The look-up kernel."""
@@ -47,19 +40,11 @@ class TableStep:
 
 
 @dataclass(frozen=True, slots=True)
-class PReluStep:
+class PReluStep(OnePictureStep):
     """``x`` times its channel's slope where it is negative, on codes or on floats."""
 
-    source: Operand
-    output: Operand
-    nodes: tuple[str, ...]
     slopes: Array  # (C,) float32
     op: str = "prelu"
-
-    @property
-    def inputs(self) -> tuple[Operand, ...]:
-        """The picture."""
-        return (self.source,)
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The per-channel kernel."""
@@ -69,12 +54,9 @@ class PReluStep:
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionStep:
+class FunctionStep(OnePictureStep):
     """A function of one float."""
 
-    source: Operand
-    output: Operand
-    nodes: tuple[str, ...]
     function: str  # ONNX operator
     alpha: float = 0.0
     beta: float = 0.0
@@ -83,11 +65,6 @@ class FunctionStep:
     def op(self) -> str:
         """The function's name."""
         return self.function.lower()
-
-    @property
-    def inputs(self) -> tuple[Operand, ...]:
-        """The picture."""
-        return (self.source,)
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The function's kernel."""

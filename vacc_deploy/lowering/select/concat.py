@@ -1,4 +1,4 @@
-"""Select concatenations and slices of channels."""
+"""Select concatenations of channels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from vacc_deploy.lowering.graph import Operand, Quantization, Value
+from vacc_deploy.lowering.graph import Operand, Quantization, Value, as_plane
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.kernels.movement import channels
 from vacc_deploy.lowering.plane import Plane
@@ -32,8 +32,7 @@ class ConcatStep:
 
     def build(self, inputs: Sequence[Plane | Value], output: Plane | Value, target: Target) -> Kernel:
         """The copying kernel."""
-        assert isinstance(output, Plane)
-        planes = [plane for plane in inputs if isinstance(plane, Plane)]
+        planes, output = [as_plane(layout) for layout in inputs], as_plane(output)
         tables = self._tables()
         spec = channels.concat(
             planes, output, [index in tables for index in range(len(planes))] if tables else ()
