@@ -8,7 +8,13 @@ from vacc_deploy.data.resize import ResizeMethod
 from vacc_deploy.runtime.vdsp import ImageFormat
 from vacc_deploy.runtime.vdsp import ResizeType as ImageResizeType
 from vacc_deploy.runtime.vdsp.cvt_color import convert_format
-from vacc_deploy.runtime.vdsp.single import add_border, crop_image, flip_image, resize_image, warp_image
+from vacc_deploy.runtime.vdsp.image_changes import (
+    add_border,
+    crop_image,
+    flip_image,
+    resize_image,
+    warp_image,
+)
 from vacc_deploy.vsx.enums import ImageColorSpace, ImageFlipType, ImagePaddingType, ImageWarpAffineMode
 from vacc_deploy.vsx.image import Image
 

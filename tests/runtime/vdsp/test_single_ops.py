@@ -11,7 +11,7 @@ import pytest
 from vacc_deploy.errors import RunError
 from vacc_deploy.runtime.vdsp import ColorCvtCode, Image, ImageFormat, OpType, VdspOp
 from vacc_deploy.runtime.vdsp.cvt_color import convert_format
-from vacc_deploy.runtime.vdsp.single import add_border, crop_image, flip_image, warp_image
+from vacc_deploy.runtime.vdsp.image_changes import add_border, crop_image, flip_image, warp_image
 
 RGB = cv2.resize(np.random.default_rng(2).integers(110, 140, (3, 4, 3), dtype=np.uint8), (40, 24))
 PICTURES = {kind.name: convert_format(Image(RGB, ImageFormat.RGB_INTERLEAVE), kind) for kind in ImageFormat}
