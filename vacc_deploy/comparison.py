@@ -21,6 +21,7 @@ from vacc_deploy.data import open_dataset
 from vacc_deploy.errors import ConfigError
 from vacc_deploy.quantize.causes import Cause, find_causes
 from vacc_deploy.quantize.diff import LayerDiff, agreement, diff_layers
+from vacc_deploy.quantize.observe.feeds import checked_feeds
 from vacc_deploy.quantize.score import FidelityScore, psnr, tolerance_text
 from vacc_deploy.quantize.table import CalibrationTable
 from vacc_deploy.runtime.model import Model
@@ -86,7 +87,7 @@ def compare(
     artifact = read_artifact(prefix)
     shapes = {spec.name: spec.shape for spec in artifact.manifest.inputs}
     model = load_model(reference, shapes)
-    feeds = _feeds(artifact, inputs, pictures)
+    feeds = list(checked_feeds(model, _feeds(artifact, inputs, pictures)))
     score = FidelityScore(model, feeds, psnr_db=psnr_db, threads=cpu_count())
     compiled = Model(artifact)
     fidelity = float(
@@ -150,7 +151,7 @@ def _feeds(artifact: Artifact, inputs: Path | None, pictures: int) -> list[Feed]
     specs = artifact.manifest.inputs
     if inputs is None:
         stored = artifact.self_test().input
-        return [{spec.name: array.astype(np.float32) for spec, array in zip(specs, stored, strict=True)}]
+        return [{spec.name: array for spec, array in zip(specs, stored, strict=True)}]
     config = build_config(artifact.manifest.config, Positions(f"{artifact.prefix}.json"))
     dataset = open_dataset(config.dataset, {spec.name: spec.shape for spec in specs}, inputs)
     return list(islice(dataset, pictures))

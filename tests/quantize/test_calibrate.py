@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from small_models import FEEDS, MODELS, pictures
 
 from vacc_deploy.errors import DataError
+from vacc_deploy.frontend.load import clean
 from vacc_deploy.quantize.calibrate import calibrate
 from vacc_deploy.quantize.score import FidelityScore, quantized_runner
 from vacc_deploy.quantize.settings import CalibrationSettings
@@ -59,6 +61,36 @@ def test_progress_says_what_is_going_on():
         *observed,
         (observed[-1][0], "choosing thresholds, rounding weights and correcting channels"),
     ]
+
+
+RNG = np.random.default_rng(0)
+NO_PICTURES = {  # graph, one input of it
+    "tokens": (
+        "(int64[1,8] input) => (float[1,8,4] out) {\n"
+        "  table = Constant <value = float[50,16] {TABLE}> ()\n"
+        "  weight = Constant <value = float[16,4] {WEIGHT}> ()\n"
+        "  vectors = Gather (table, input)\n  out = MatMul (vectors, weight)\n}",
+        lambda: RNG.integers(0, 50, (1, 8)),
+    ),
+    "signal": (
+        "(float[1,2,64] input) => (float[1,2,64] out) {\n"
+        "  filter = Constant <value = float[2,2,3] {FILTER}> ()\n"
+        "  out = Conv <pads = [1, 1]> (input, filter)\n}",
+        lambda: RNG.random((1, 2, 64), np.float32),
+    ),
+}
+
+
+@pytest.mark.parametrize(("graph", "make_input"), NO_PICTURES.values(), ids=NO_PICTURES)
+def test_inputs_that_are_no_pictures_calibrate(graph, make_input):
+    for name, size in (("TABLE", 800), ("WEIGHT", 64), ("FILTER", 12)):
+        graph = graph.replace(f"{{{name}}}", "{" + ", ".join(f"{x:f}" for x in RNG.normal(size=size)) + "}")
+    text = f'<ir_version: 9, opset_import: ["": 17]>\nnet {graph}'
+    model = clean(onnx.parser.parse_model(text), None, "net")
+    feeds = [{"input": make_input()} for _ in range(4)]
+    table = calibrate(model, feeds, CalibrationSettings(threads=1))
+    assert not table.warnings  # numbers of tokens are not taken for pixels
+    assert fidelity_db(model, table, feeds, threads=1) > 30
 
 
 BAD_DATA = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from vacc_deploy.onnx_constants import constant_of
-from vacc_deploy.quantize.layers import find_layers
+from vacc_deploy.quantize.layers import find_layers, static_shape
 
 _PICTURE_SIZED = frozenset(
     {
@@ -47,7 +47,7 @@ def runs_on_crops(model: ir.Model) -> bool:
                 return False
         elif node.op_type not in _PICTURE_SIZED and node.op_type != "InstanceNormalization":
             return False
-    if len(model.graph.inputs) != 1:
+    if len(model.graph.inputs) != 1 or len(static_shape(model.graph.inputs[0])) != 4:
         return False
     return not has_own_statistics(model) or sum(layer.macs for layer in find_layers(model)) > _DEAR_MACS
 

@@ -25,6 +25,7 @@ import onnx_ir as ir
 from vacc_deploy.onnx_constants import constant_of
 from vacc_deploy.quantize.channels.rearrange import rearranged
 from vacc_deploy.quantize.layers import Layer, find_layers
+from vacc_deploy.quantize.observe.feeds import input_type
 from vacc_deploy.quantize.plan import plan_for
 from vacc_deploy.quantize.quantized_constants import output_axis, quantize_constant, table_weights
 from vacc_deploy.quantize.scheme import QuantParams
@@ -94,7 +95,7 @@ class SideBySide:
         self._makers = {layer.output: layer for layer in self.layers}
         for graph_input in model.graph.inputs:
             name = str(graph_input.name)
-            self.coded_stream[name] = [np.asarray(feed[name], np.float32) for feed in feeds]
+            self.coded_stream[name] = [np.asarray(feed[name], input_type(graph_input)) for feed in feeds]
         self._last_reader: dict[str, int] = {}
         for index, layer in enumerate(self.layers):
             for value in layer.node.inputs:

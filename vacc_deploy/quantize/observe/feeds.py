@@ -21,31 +21,38 @@ def checked_feeds(model: ir.Model, dataset: Iterable[dict[str, Array]]) -> Itera
     Raises:
         DataError: A picture does not fit the network.
     """
-    shapes = input_shapes(model)
+    inputs = network_inputs(model)
     for feed in dataset:
-        yield checked_feed(feed, shapes)
+        yield checked_feed(feed, inputs)
 
 
-def input_shapes(model: ir.Model) -> dict[str, tuple[int, ...]]:
-    """The shape of every network input by name."""
-    return {str(value.name): static_shape(value) for value in model.graph.inputs}
+def input_type(value: ir.Value) -> np.dtype[Any]:
+    """What a network input holds: float32, or the integers or truth values that tokens and masks are."""
+    return np.dtype(np.float32 if value.dtype is None else value.dtype.numpy())
 
 
-def checked_feed(feed: dict[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-    """The arrays that a network reads, float32.
+def network_inputs(model: ir.Model) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """The shape and the type of every network input by name."""
+    return {str(value.name): (static_shape(value), input_type(value)) for value in model.graph.inputs}
+
+
+def checked_feed(
+    feed: dict[str, Array], inputs: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]
+) -> dict[str, Array]:
+    """The arrays that a network reads, each of its input's type.
 
     Raises:
         DataError: One is missing, has another shape or is not finite.
     """
     arrays = {}
-    for name, shape in shapes.items():
+    for name, (shape, dtype) in inputs.items():
         if name not in feed:
             raise DataError(
                 f"the data set has no array for the network's input {name!r}",
                 why=f"it has: {', '.join(sorted(feed)) or 'nothing'}",
                 hint="name the arrays of an npz as the network names its inputs",
             )
-        array = np.ascontiguousarray(feed[name], np.float32)
+        array = np.ascontiguousarray(feed[name], dtype)
         if array.shape != shape:
             raise DataError(
                 f"a calibration input has shape {array.shape}",

@@ -45,8 +45,9 @@ class DataWatch:
             if array.size == 0:
                 continue
             low, high = float(array.min()), float(array.max())
-            before = self._ranges.get(name, (low, high))
-            self._ranges[name] = (min(before[0], low), max(before[1], high))
+            if array.dtype.kind == "f":  # token numbers have no usual range
+                before = self._ranges.get(name, (low, high))
+                self._ranges[name] = (min(before[0], low), max(before[1], high))
             flat = flat and high - low < _FLAT
         if flat:
             self._flat.append(self.count)
