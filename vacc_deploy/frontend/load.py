@@ -13,6 +13,7 @@ from vacc_deploy.freed_memory import return_freed_memory
 from vacc_deploy.frontend.constant_index import constant_index
 from vacc_deploy.frontend.constant_scale import constant_scale
 from vacc_deploy.frontend.depthwise_filter import depthwise_filter
+from vacc_deploy.frontend.early_resize import FIRST_WITH_MODES, early_resize
 from vacc_deploy.frontend.finite_weights import require_finite
 from vacc_deploy.frontend.fold_batchnorm import fold_batchnorm
 from vacc_deploy.frontend.inline_functions import inline_functions
@@ -45,22 +46,26 @@ def clean(
         Static shapes, float32, constants folded, opset ≥ 17, all nodes named, metadata kept.
 
     Raises:
-        ModelError: An operator is unknown, shapes are missing, wrong or ambiguous, weights are not finite, or
-            the model is not valid.
+        ModelError: An operator is unknown, shapes are missing, wrong or ambiguous, weights are not finite, an
+            output depends on no input, or the model is not valid.
     """
     model = inline_functions(model, where)
     require_known_operators(model, where)
     to_single_precision(model)
     set_input_shapes(model, inputs, where)
+    opset = opset_version(model)
     model = _raise_opset(model, where)
     model = simplify(model, where)
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     graph_model = normalise(model)
+    if opset < FIRST_WITH_MODES:
+        early_resize(graph_model, where)
     if static_modulation(graph_model) + depthwise_filter(graph_model) + constant_index(graph_model, where):
         model = simplify(ir.serde.serialize_model(graph_model), where)
         graph_model = normalise(onnx.shape_inference.infer_shapes(model, data_prop=True))
     if linear_bias(graph_model) + (fold_batchnorm(graph_model) + constant_scale(graph_model) if fold else 0):
         graph_model = normalise(ir.serde.serialize_model(graph_model))
+    _require_computed(graph_model, where)
     _require_static(graph_model, where)
     require_settled_sizes(graph_model, where)
     require_finite(graph_model, where)
@@ -80,6 +85,20 @@ def _raise_opset(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
             why=str(error),
             hint=f"export it again with opset_version={MIN_OPSET} or newer",
         ) from error
+
+
+def _require_computed(model: ir.Model, where: str) -> None:
+    fixed = [
+        str(value.name)
+        for value in model.graph.outputs
+        if value.const_value is not None or ((node := value.producer()) and node.op_type == "Constant")
+    ]
+    if fixed:
+        raise ModelError(
+            f"output {', '.join(fixed)} is the same whatever the input: there is nothing to compute",
+            where=where,
+            hint="export the network without it",
+        )
 
 
 def _require_static(model: ir.Model, where: str) -> None:
