@@ -14,7 +14,7 @@ from vacc_deploy import compiler
 from vacc_deploy.artifact import read_artifact
 from vacc_deploy.build_files import resolve_build
 from vacc_deploy.compiler import CompileOptions, compile_model, without_folders
-from vacc_deploy.errors import ModelError, VdeployError
+from vacc_deploy.errors import ErrorList, ModelError, VdeployError
 from vacc_deploy.runtime.model import Model
 from vacc_deploy.runtime.reference.graph import run_graph
 from vacc_deploy.runtime.verify import verify_artifact
@@ -126,6 +126,24 @@ def test_an_unknown_operator_is_an_error_with_its_node(tmp_path: Path) -> None:
         compile_model(resolve_build(str(yaml)), CompileOptions(output=tmp_path / "deploy", **OPTIONS))
     assert "NonZero" in str(caught.value)
     assert not list((tmp_path / "deploy").rglob("mod.*"))
+
+
+def test_operators_that_do_not_compile_are_named_together_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yaml = write_inputs(tmp_path)
+    model = onnx.load(tmp_path / "small.onnx")
+    for operator, source, result in (("RandomNormalLike", "out", "noise"), ("Bernoulli", "noise", "coins")):
+        model.graph.node.append(onnx.helper.make_node(operator, [source], [result], name=f"/{result}"))
+    model.graph.output[0].name = "coins"
+    onnx.save(model, tmp_path / "small.onnx")
+    monkeypatch.setattr(compiler, "calibrate", fail)
+    with pytest.raises(ErrorList) as caught:
+        compile_model(resolve_build(str(yaml)), CompileOptions(output=tmp_path / "deploy", **OPTIONS))
+    assert [error.where for error in caught.value.errors] == [
+        f"{tmp_path}/small.onnx, node /coins",
+        f"{tmp_path}/small.onnx, node /noise",
+    ]
 
 
 def test_a_batch_of_several_pictures_is_refused_in_words(tmp_path: Path) -> None:

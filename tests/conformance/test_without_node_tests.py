@@ -69,6 +69,11 @@ CASES = {
         lambda x: x * 2.5,
         {"shape": np.array([1, 3, 1, 1])},
     ),
+    "Einsum": Case(
+        [node("Einsum", "x mix", equation="bchw,cdw->bdwh")],
+        lambda x: np.einsum("bchw,cdw->bdwh", x, np.arange(30).reshape(3, 2, 5)),
+        {"mix": np.arange(30, dtype=np.float32).reshape(3, 2, 5)},
+    ),
     "GlobalLpPool": Case(
         [node("GlobalLpPool", "x", p=2)], lambda x: np.sqrt(np.square(x).sum((2, 3), keepdims=True)), {}
     ),

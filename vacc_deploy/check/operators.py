@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from vacc_deploy.errors import ModelError, raise_together
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 _NAMES = """
     Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Cast
     CastLike Ceil Clip Concat Constant ConstantOfShape Conv ConvTranspose Cos Cosh CumSum
-    DepthToSpace DequantizeLinear Div Dropout Elu Equal Erf Exp Expand EyeLike Flatten Floor Gather
+    DepthToSpace DequantizeLinear Div Dropout Einsum Elu Equal Erf Exp Expand EyeLike Flatten Floor Gather
     GatherElements GatherND Gelu Gemm GlobalAveragePool GlobalLpPool GlobalMaxPool Greater
     GreaterOrEqual GridSample GroupNormalization HardSigmoid HardSwish Hardmax Identity
     InstanceNormalization LRN LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax LpPool
@@ -48,7 +54,6 @@ REFUSALS: Mapping[str, tuple[str, str]] = {
     "ConvInteger": (_QUANTISED, _GIVE_FLOAT),
     "MatMulInteger": (_QUANTISED, _GIVE_FLOAT),
     "DynamicQuantizeLinear": (_QUANTISED, _GIVE_FLOAT),
-    "Einsum": ("the general Einsum is not built", "write it as MatMul, Transpose and Reshape"),
     "DeformConv": ("deformable convolutions are not built", _CUT),
     "RoiAlign": ("regions of interest are not built", _CUT),
     "MaxRoiPool": ("regions of interest are not built", _CUT),
@@ -100,3 +105,32 @@ TORCH_REFUSALS: Mapping[str, tuple[str, str]] = {
 def refusal(operator: str) -> tuple[str, str]:
     """Why an unsupported ONNX operator does not compile, and what to do."""
     return REFUSALS.get(operator, ("this operator is not built", _CUT))
+
+
+def require_supported(model: ir.Model, where: str) -> None:
+    """Refuse operators that are known not to compile, all at once, before any work goes into the others.
+
+    Args:
+        model: The simplified model: branches and loops over constants are gone.
+        where: Its file, for messages.
+
+    Raises:
+        ModelError: There are such operators.
+    """
+    refused: dict[str, list[str]] = {}
+    for node in model.graph:
+        if node.op_type in REFUSALS:
+            refused.setdefault(node.op_type, []).append(str(node.name))
+    problems = []
+    for operator, nodes in sorted(refused.items()):
+        why, hint = refusal(operator)
+        more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
+        problems.append(
+            ModelError(
+                f"operator {operator} cannot be compiled",
+                where=f"{where}, node {nodes[0]}{more}",
+                why=why,
+                hint=hint,
+            )
+        )
+    raise_together(problems)
