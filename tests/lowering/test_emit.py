@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.lowering.selected import selected, small
+from vacc_deploy.errors import ModelError
 from vacc_deploy.lowering.emit import emit
 from vacc_deploy.lowering.layout import assign_layouts
 from vacc_deploy.lowering.pipeline import _run_stream
@@ -76,3 +78,13 @@ def test_the_same_graph_gives_the_same_module_and_constants():
     assert list(one.params) == list(two.params)
     assert all(one.params[name].tobytes() == two.params[name].tobytes() for name in one.params)
     tvm.ir.assert_structural_equal(one.module, two.module)
+
+
+def test_an_operator_without_a_kernel_is_refused_in_words_of_ours(capfd):
+    def write(b, x):
+        return b.node("Celu", [x])
+
+    with pytest.raises(ModelError, match="operator Celu cannot be compiled") as caught:
+        emitted(write)
+    assert caught.value.why == "no kernel is built for it"
+    assert capfd.readouterr().err == ""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -136,6 +137,31 @@ def test_closing_wakes_a_waiting_producer() -> None:
     gate.set()
     stream.close()
     assert refused == ["the stream is closed and takes no more input"]
+
+
+def test_a_forgotten_stream_ends_its_threads() -> None:
+    before = set(threading.enumerate())
+    stream = RunStream([PlusOne(), PlusOne()])
+    stream.run([tensor(1)])
+    threads = set(threading.enumerate()) - before
+    assert len(threads) == 2
+    del stream
+    for thread in threads:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_a_stream_of_another_process_says_so_instead_of_waiting_for_ever() -> None:
+    with RunStream(PlusOne()) as stream:
+        child = os.fork()
+        if child == 0:
+            with pytest.raises(RunError, match="forked"):
+                stream.submit([tensor(1)])
+            with pytest.raises(RunError, match="forked"):
+                stream.drain()
+            os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert stream.run([tensor(1)]).outputs[0][0].item(0) == 2
 
 
 def test_each_instance_keeps_to_its_own_thread() -> None:

@@ -72,6 +72,18 @@ def test_an_array_in_another_order_of_axes_is_not_transposed_silently() -> None:
         vsx.create_image(RGB, vsx.ImageFormat.RGB_PLANAR, W, H, 0)
 
 
+def test_a_picture_that_was_not_read_is_black_but_not_silently() -> None:
+    with pytest.warns(UserWarning, match="no pixels were given"):
+        image = vsx.create_image(cv2.imread("absent.png"), vsx.ImageFormat.BGR_INTERLEAVE, W, H, 0)
+    assert not vsx.as_numpy(image).any()
+
+
+def test_formats_may_be_the_numbers_that_attributes_hold() -> None:
+    assert vsx.create_image(RGB, 5003, W, H, 0).format is vsx.ImageFormat.BGR_INTERLEAVE
+    with pytest.raises(RunError, match="no image format 77"):
+        vsx.create_image(RGB, 77, W, H, 0)
+
+
 def test_a_wrong_size_names_both_counts() -> None:
     with pytest.raises(RunError, match=r"5x4 pixels has 60 values, the array has 72 \[3, 4, 6\]"):
         vsx.create_image(RGB.transpose(2, 0, 1), vsx.ImageFormat.RGB_PLANAR, 5, 4, 0)

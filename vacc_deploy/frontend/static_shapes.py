@@ -95,5 +95,5 @@ def require_batch_of_one(model: ir.Model, where: str) -> None:
                 f"input '{value.name}' is {_text(shape)}, but an artifact is compiled for batch size 1",
                 where=where,
                 why="larger batches run picture by picture: results do not depend on the batch",
-                hint="export it with 1, or an open size, as the first dimension; run and bench take any batch",
+                hint="export it with 1 or an open size as the first dimension; run and bench take any batch",
             )

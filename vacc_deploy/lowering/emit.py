@@ -67,7 +67,7 @@ class _Emitter:
             with self.builder.dataflow():
                 for step, call in zip(self.layout.steps, built, strict=True):
                     if isinstance(step, GenericStep):
-                        self._call_generic(step)
+                        self._call_generic(step, call[0])
                     else:
                         self._call_kernel(step, *call)
                 outputs = [self.vars[value.name, Form.PLAIN] for value in self.graph.outputs]
@@ -77,11 +77,11 @@ class _Emitter:
         return self.result
 
     def _prepare(self, index: int, step: Step | GenericStep) -> tuple[Any, list[Any]]:
-        """Build a step's kernel and register its constants, before `main`'s signature is fixed."""
+        """Build a step's function and register its constants, before `main`'s signature is fixed."""
         if isinstance(step, GenericStep):
             self.result.kernels.append("")
             self.result.macs.append(0)
-            return None, []
+            return self._import(step), []
         kernel = step.build(
             [self.layout.of(operand) for operand in step.inputs], self.layout.of(step.output), self.target
         )
@@ -114,21 +114,24 @@ class _Emitter:
             relax.call_tir(function, [*inputs, *params], relax.TensorType(layout.shape, layout.dtype))
         )
 
-    def _call_generic(self, step: GenericStep) -> None:
+    def _import(self, step: GenericStep) -> Any:
+        """The function that Relax's importer makes of a node."""
         model = _single_node_model(step)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the importer renames values; nobody sees its names
                 imported = from_onnx(model, keep_params_in_input=False)
         except Exception as error:
+            said = str(error).strip().splitlines()[-1]
             raise ModelError(
                 f"operator {step.node.op_type} cannot be compiled",
                 where=f"node {step.node.name}",
-                why=str(error).strip().splitlines()[-1],
+                why="no kernel is built for it" if "not supported for frontend" in said else said,
                 hint="vdeploy check MODEL lists every unsupported operator with a rewrite",
             ) from error
-        name = f"generic_{step.node.op_type}".lower()
-        callee = self.builder.add_func(self._adopt(imported), name)
+        return self.builder.add_func(self._adopt(imported), f"generic_{step.node.op_type}".lower())
+
+    def _call_generic(self, step: GenericStep, callee: Any) -> None:
         inputs = [self.vars[operand.value.name, operand.form] for operand in step.inputs]
         call = self.builder.emit(relax.Call(callee, inputs))
         if len(step.outputs) == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ class OrderedPool(Generic[Job, Answer]):
        with several, a reader who wants order waits for the futures in order.
     3. An error goes to the future of the job that raised it, and to no other; the pool keeps working.
     4. After `close` no job is accepted; the accepted ones are finished.
+    5. A process forked off has none of the threads: using the pool there is an error, not a wait for ever.
 
     Args:
         workers: One function per thread; each is only ever called by its own thread.
@@ -42,6 +44,7 @@ class OrderedPool(Generic[Job, Answer]):
         self._unfinished = 0
         self._closed = False
         self._changed = threading.Condition()
+        self._process = os.getpid()
         # Daemons: a program that ends without closing its stream must not hang in the interpreter's exit.
         self._threads = [
             threading.Thread(target=self._work, args=(worker,), name=f"{name}-{index}", daemon=True)
@@ -59,8 +62,9 @@ class OrderedPool(Generic[Job, Answer]):
                 two producers therefore see one order.
 
         Raises:
-            RunError: The pool is closed.
+            RunError: The pool is closed, or another process made it.
         """
+        self._require_own_process()
         future: Future[Answer] = Future()
         with self._changed:
             self._changed.wait_for(lambda: self._closed or len(self._waiting) < self._queue_size)
@@ -80,7 +84,12 @@ class OrderedPool(Generic[Job, Answer]):
             self._changed.notify_all()
 
     def drain(self) -> None:
-        """Wait until every accepted job is answered."""
+        """Wait until every accepted job is answered.
+
+        Raises:
+            RunError: Another process made the pool.
+        """
+        self._require_own_process()
         with self._changed:
             self._changed.wait_for(lambda: self._unfinished == 0)
 
@@ -99,6 +108,13 @@ class OrderedPool(Generic[Job, Answer]):
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed
+
+    def _require_own_process(self) -> None:
+        if os.getpid() != self._process:
+            raise RunError(
+                "the stream was made before this process was forked off: its threads are not here",
+                hint="load the model and build the stream in the process that uses them",
+            )
 
     def _work(self, worker: Callable[[Job], Answer]) -> None:
         while True:

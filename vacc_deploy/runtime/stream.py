@@ -6,6 +6,7 @@ network's only input) or a sequence of arrays (its inputs in order).
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -110,8 +111,11 @@ class RunStream:
         self._model = networks[0]
         self._vdsp_op = vdsp_op
         self._pool: OrderedPool[Request, StreamResult] = OrderedPool(
-            [partial(self._answer, network) for network in networks], queue_size=queue_size * len(networks)
+            [partial(_answer, network, vdsp_op) for network in networks],
+            queue_size=queue_size * len(networks),
         )
+        # The threads hold the pool, not the stream: one that nobody refers to any more lets them end.
+        weakref.finalize(self, self._pool.close).atexit = False
         self._capacity = (queue_size + 1) * len(networks)
 
     @property
@@ -174,12 +178,13 @@ class RunStream:
     ) -> None:
         self.close()
 
-    def _answer(self, network: Network, request: Request) -> StreamResult:
-        inputs = [
-            network_inputs(item, network, self._vdsp_op, overrides)
-            for item, overrides in zip(request.items, request.overrides, strict=True)
-        ]
-        return StreamResult(inputs, [[_half(array) for array in network.run(arrays)] for arrays in inputs])
+
+def _answer(network: Network, vdsp_op: Preprocessor | None, request: Request) -> StreamResult:
+    inputs = [
+        network_inputs(item, network, vdsp_op, overrides)
+        for item, overrides in zip(request.items, request.overrides, strict=True)
+    ]
+    return StreamResult(inputs, [[_half(array) for array in network.run(arrays)] for arrays in inputs])
 
 
 def network_inputs(

@@ -79,7 +79,7 @@ class Image:
 
 def create_image(
     array: npt.ArrayLike | str | Path | None = None,
-    format: ImageFormat = ImageFormat.RGB_PLANAR,
+    format: ImageFormat | int = ImageFormat.RGB_PLANAR,
     width: int = 0,
     height: int = 0,
     device_id: int = 0,
@@ -89,20 +89,23 @@ def create_image(
     """Copy pixels to the device.
 
     Args:
-        array: The pixels; or the path of a file that holds nothing but them.
-        format: Their layout.
+        array: The pixels; or the path of a file that holds nothing but them. None makes a black image, with
+            a warning: that is also what OpenCV reads from a file that is not there.
+        format: Their layout, or its number as ``get_attribute(AttrKey.IIMAGE_FORMAT)`` tells it.
         width: Columns.
         height: Rows.
         device_id: The device, or a `Context`.
         rawdata_path: Another way to give the path.
 
     Raises:
-        RunError: The number of values is not what format, width and height make.
+        RunError: The number of values is not what format, width and height make, or there is no such format.
     """
+    format = _known(format)
     if rawdata_path is not None or isinstance(array, (str, Path)):
         path = Path(rawdata_path if rawdata_path is not None else str(array))
         array = np.frombuffer(read_bytes(path, _MAX_RAW_BYTES), np.uint8)
     if array is None:
+        warnings.warn("no pixels were given: the image is black", stacklevel=2)
         array = np.zeros(_shape(format, width, height), np.uint8)
     pixels = _to_bytes(np.asarray(array))
     shape = _shape(format, width, height)
@@ -137,6 +140,16 @@ def as_numpy(data: Image | Tensor) -> npt.NDArray[Any]:
         f"as_numpy takes an image or a tensor, not {type(data).__name__}",
         hint="outputs are lists: per item of the batch, a list of tensors",
     )
+
+
+def _known(format: ImageFormat | int) -> ImageFormat:
+    try:
+        return ImageFormat(format)
+    except ValueError as error:  # scripts take a ValueError for the end of a stream
+        raise RunError(
+            f"there is no image format {format!r}",
+            hint="formats are " + ", ".join(f"{known.name} ({known.value})" for known in ImageFormat),
+        ) from error
 
 
 def _shape(format: ImageFormat, width: int, height: int) -> tuple[int, ...]:
