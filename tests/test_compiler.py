@@ -137,7 +137,7 @@ def test_operators_that_do_not_compile_are_named_together_before_the_work(
         model.graph.node.append(onnx.helper.make_node(operator, [source], [result], name=f"/{result}"))
     model.graph.output[0].name = "coins"
     onnx.save(model, tmp_path / "small.onnx")
-    monkeypatch.setattr(compiler, "calibrate", fail)
+    monkeypatch.setattr(compiler, "calibration_table", fail)
     with pytest.raises(ErrorList) as caught:
         compile_model(resolve_build(str(yaml)), CompileOptions(output=tmp_path / "deploy", **OPTIONS))
     assert [error.where for error in caught.value.errors] == [
