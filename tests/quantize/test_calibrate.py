@@ -90,7 +90,8 @@ def test_inputs_that_are_no_pictures_calibrate(graph, make_input):
     feeds = [{"input": make_input()} for _ in range(4)]
     table = calibrate(model, feeds, CalibrationSettings(threads=1))
     assert not table.warnings  # numbers of tokens are not taken for pixels
-    assert fidelity_db(model, table, feeds, threads=1) > 30
+    score = FidelityScore(model, feeds, threads=1)
+    assert score.fidelity_db(quantized_runner(model, table, 1)) > 30
 
 
 BAD_DATA = {
