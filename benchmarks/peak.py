@@ -9,7 +9,7 @@ import numpy as np
 import tvm
 from tvm.tirx.script import builder as T
 
-from vacc_deploy.lowering.emit import tvm_target
+from vacc_deploy.lowering.build import tvm_target
 from vacc_deploy.lowering.kernels.isa.function import argument, kernel_function, read, register, write
 from vacc_deploy.lowering.kernels.isa.simd import Simd, simd_of
 from vacc_deploy.lowering.kernels.isa.tile import ROW_BYTES, ROWS, AmxTiles, TileShape

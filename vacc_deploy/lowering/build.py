@@ -12,7 +12,6 @@ import tvm
 from tvm import relax
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.emit import tvm_target
 from vacc_deploy.lowering.passes.cpu_pipeline import CPU_PIPELINE
 from vacc_deploy.lowering.passes.schedule_generic import schedule_generic
 from vacc_deploy.lowering.target import Target
@@ -44,6 +43,18 @@ def build_library(module: Any, target: Target, path: Path) -> None:
                 hint="vdeploy check MODEL lists unsupported operators; keep this one out of the network",
             ) from error
     executable.export_library(str(path), **_linker())
+
+
+def tvm_target(target: Target) -> Any:
+    """LLVM's description of a target.
+
+    Level 2 of optimisation makes code as fast as level 3: kernels are unrolled and vectorised already. What 3
+    adds, copies of loops for either outcome of a condition above all, only takes time to compile.
+    """
+    description: dict[str, Any] = {"kind": "llvm", "mcpu": target.mcpu, "opt-level": 2}
+    if target.mattr:
+        description["mattr"] = list(target.mattr)
+    return tvm.target.Target(description)
 
 
 def _stages() -> Any:

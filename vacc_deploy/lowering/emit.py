@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-import onnx_ir as ir
-import tvm
 from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.lowering.graph import Form, GenericStep, Step, StepGraph, Value
-from vacc_deploy.lowering.layout import Layout, Place
+from vacc_deploy.lowering.graph import Form, GenericStep, Place, Step, StepGraph
+from vacc_deploy.lowering.layout import Layout
+from vacc_deploy.lowering.single_node_model import single_node_model
 from vacc_deploy.lowering.target import Target
 
 KERNEL_PREFIX = "vacc_"
@@ -108,15 +106,15 @@ class _Emitter:
         return self.param_vars[digest]
 
     def _call_kernel(self, step: Step, function: Any, params: list[Any]) -> None:
-        inputs = [self.vars[operand.value.name, operand.form] for operand in step.inputs]
+        inputs = [self.vars[operand.place] for operand in step.inputs]
         layout = self.layout.of(step.output)
-        self.vars[step.output.value.name, step.output.form] = self.builder.emit(
+        self.vars[step.output.place] = self.builder.emit(
             relax.call_tir(function, [*inputs, *params], relax.TensorType(layout.shape, layout.dtype))
         )
 
     def _import(self, step: GenericStep) -> Any:
         """The function that Relax's importer makes of a node."""
-        model = _single_node_model(step)
+        model = single_node_model(step)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the importer renames values; nobody sees its names
@@ -132,7 +130,7 @@ class _Emitter:
         return self.builder.add_func(self._adopt(imported), f"generic_{step.node.op_type}".lower())
 
     def _call_generic(self, step: GenericStep, callee: Any) -> None:
-        inputs = [self.vars[operand.value.name, operand.form] for operand in step.inputs]
+        inputs = [self.vars[operand.place] for operand in step.inputs]
         call = self.builder.emit(relax.Call(callee, inputs))
         if len(step.outputs) == 1:
             self.vars[step.outputs[0].name, Form.PLAIN] = call
@@ -162,77 +160,3 @@ class _Rename(relax.PyExprMutator):  # type: ignore[misc]
     def visit_global_var_(self, variable: Any) -> Any:
         """The variable's replacement, or itself."""
         return self.moved.get(variable, variable)
-
-
-def _single_node_model(step: GenericStep) -> onnx.ModelProto:
-    """One ONNX node as a model whose float inputs and outputs have the storage type.
-
-    ::
-
-        x (float16) ─ Cast ─► op in float32 ─ Cast ─► y (float16)      one rounding per operator
-    """
-    node = step.node
-    operands = {operand.value.name: operand.value for operand in step.inputs}
-    nodes: list[onnx.NodeProto] = []
-    initializers: list[onnx.TensorProto] = []
-    names: list[str] = []
-    declared: set[str] = set()
-    for value in node.inputs:
-        if value is None:
-            names.append("")
-        elif value.name in operands:
-            stored = operands[value.name]
-            names.append(_input_name(stored, nodes, declared))
-        else:
-            names.append(value.name)
-            if value.name not in declared:
-                initializers.append(onnx.numpy_helper.from_array(step.constants[value.name], value.name))
-        declared.add(names[-1])
-    attributes = [ir.to_proto(attribute) for attribute in node.attributes.values()]
-    inner = onnx.helper.make_node(node.op_type, names, [], name=node.name, domain=node.domain)
-    inner.attribute.extend(attributes)
-    kept = {value.name: value for value in step.outputs}
-    casts = []
-    outputs = []
-    for value in node.outputs:
-        if value.name in kept and kept[value.name].dtype == "float16":
-            inner.output.append(f"{value.name}.float32")
-            casts.append(_cast(f"{value.name}.float32", value.name, onnx.TensorProto.FLOAT16))
-        else:
-            inner.output.append(value.name)
-        if value.name in kept:
-            outputs.append(_info(kept[value.name]))
-    inputs = [_info(value) for value in operands.values()]
-    graph = onnx.helper.make_graph([*nodes, inner, *casts], "generic", inputs, outputs, initializers)
-    version = node.version or node.graph.opset_imports.get(node.domain, 18)
-    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid(node.domain, version)])
-
-
-def _input_name(value: Value, nodes: list[onnx.NodeProto], declared: set[str]) -> str:
-    if value.dtype != "float16":
-        return value.name
-    name = f"{value.name}.float32"
-    if name not in declared:
-        nodes.append(_cast(value.name, name, onnx.TensorProto.FLOAT))
-    return name
-
-
-def _cast(source: str, target: str, to: int) -> onnx.NodeProto:
-    return onnx.helper.make_node("Cast", [source], [target], to=to)
-
-
-def _info(value: Value) -> onnx.ValueInfoProto:
-    element = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(value.dtype))
-    return onnx.helper.make_tensor_value_info(value.name, element, value.shape)
-
-
-def tvm_target(target: Target) -> Any:
-    """LLVM's description of a target.
-
-    Level 2 of optimisation makes code as fast as level 3: kernels are unrolled and vectorised already. What 3
-    adds, copies of loops for either outcome of a condition above all, only takes time to compile.
-    """
-    description: dict[str, Any] = {"kind": "llvm", "mcpu": target.mcpu, "opt-level": 2}
-    if target.mattr:
-        description["mattr"] = list(target.mattr)
-    return tvm.target.Target(description)

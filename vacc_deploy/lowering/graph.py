@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -74,6 +74,10 @@ class Value:
         return Plane(n, c, h, w, self.float_type, halo)
 
 
+Place: TypeAlias = tuple[str, Form]
+"""A value's name and a form: one buffer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operand:
     """A value as a step reads or makes it: in which form; for one that it reads, how far beyond its edges."""
@@ -81,6 +85,11 @@ class Operand:
     value: Value
     form: Form
     reach: Halo = field(default_factory=Halo)
+
+    @property
+    def place(self) -> Place:
+        """The buffer that holds it."""
+        return self.value.name, self.form
 
     @property
     def step(self) -> float | None:

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vacc_deploy.lowering.convert import ConvertStep
-from vacc_deploy.lowering.graph import Form, GenericStep, Operand, Step, StepGraph, Value
+from vacc_deploy.lowering.graph import Form, GenericStep, Operand, Place, Step, StepGraph, Value
 from vacc_deploy.lowering.plane import Halo, Plane
-
-Place = tuple[str, Form]  # one value in one form: one buffer
 
 
 @dataclass(slots=True)
@@ -21,7 +19,7 @@ class Layout:
 
     def of(self, operand: Operand) -> Plane | Value:
         """How an operand lies in memory: its plane, or the value itself when it is plain."""
-        return operand.value if operand.form is Form.PLAIN else self.planes[operand.value.name, operand.form]
+        return operand.value if operand.form is Form.PLAIN else self.planes[operand.place]
 
 
 def assign_layouts(graph: StepGraph) -> Layout:
@@ -39,15 +37,14 @@ def assign_layouts(graph: StepGraph) -> Layout:
     reaches: dict[Place, Halo] = {}
     for step in steps:
         for operand in step.inputs:
-            place = (operand.value.name, operand.form)
-            reaches[place] = reaches.get(place, Halo()).union(operand.reach)
+            reaches[operand.place] = reaches.get(operand.place, Halo()).union(operand.reach)
     layout = Layout(steps)
     for step in steps:
         made = [] if isinstance(step, GenericStep) else [step.output]
         for operand in (*step.inputs, *made):
             if operand.form is not Form.PLAIN:
-                place = (operand.value.name, operand.form)
-                layout.planes[place] = operand.value.plane(operand.form, reaches.get(place, Halo()))
+                halo = reaches.get(operand.place, Halo())
+                layout.planes[operand.place] = operand.value.plane(operand.form, halo)
     return layout
 
 
@@ -64,7 +61,7 @@ def _with_conversions(graph: StepGraph) -> list[Step | GenericStep]:
             demand(source)
             made[value.name] = []
         forms = made[value.name]
-        if any(place.form is operand.form for place in forms):
+        if any(present.form is operand.form for present in forms):
             return
         origin = source if source is not None else forms[0]
         result.append(ConvertStep(origin, Operand(value, operand.form)))
