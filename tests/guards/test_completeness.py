@@ -34,7 +34,10 @@ def _tests() -> str:
 
 # What is tested under another name.
 _TESTED_AS = {
-    "integer_ops": "run_graph",  # its table of operators
+    "attribute_of": "run_graph",  # runs whatever the next three dispatch
+    "code_tables": "run_graph",
+    "integer_ops": "run_graph",
+    "movement": "run_graph",
     "qconv2d_depthwise": "depthwise_65",  # qconv2d.build chooses it, and the next one
     "qconv2d_grouped": "groups_16",
 }

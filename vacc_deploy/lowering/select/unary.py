@@ -19,7 +19,7 @@ from vacc_deploy.lowering.select.codes import following_group, stored_codes
 from vacc_deploy.lowering.select.one_picture import OnePictureStep
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
-from vacc_deploy.runtime.reference.integer_ops import unary_table
+from vacc_deploy.runtime.reference.code_tables import unary_table
 from vacc_deploy.runtime.reference.operator_kinds import TABLE_OPS
 from vacc_deploy.runtime.reference.qdq_groups import Group
 
