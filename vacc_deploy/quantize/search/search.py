@@ -76,13 +76,13 @@ class Search:
         self.trials = trials
         self.correct = correct
         self.max_drop_db, self.aim_db, self.macs = trials.max_drop_db, trials.aim_db, trials.macs
-        int8 = trials.plan(trials.table).int8
+        int8 = trials.plan(trials.variant.table).int8
         movable = [
             layer.name
             for layer in trials.layers
             if layer.kind in ("mac", "arithmetic", "table")
             and layer.name in int8
-            and not trials.table.layers[layer.name].why.startswith("user")
+            and not trials.variant.table.layers[layer.name].why.startswith("user")
         ]
         ranked = [name for name in order or [] if name in set(movable)]
         self.movable = ranked + [name for name in movable if name not in set(ranked)]
@@ -110,12 +110,12 @@ class Search:
         light = frozenset(name for name in self.movable if self.macs[name] == 0)
         if start <= self.aim_db or not light:
             return start
-        before, before_for = self.trials.table, self.trials.corrected_for
+        before = self.trials.variant
         together = self._correct(
             light, self.trials.measure(light, "light", f"{len(light)} layers without MACs")
         )
         if together >= start:
-            self.trials.table, self.trials.corrected_for = before, before_for
+            self.trials.variant = before
             return start
         self.base = light
         return together
@@ -124,8 +124,8 @@ class Search:
         """Measure corrections anew with `moved` in fp16; keep them if that helps. Returns the drop left."""
         if self.correct is None or not moved or self.trials.late(1.0):
             return drop
-        before, before_for = self.trials.table, self.trials.corrected_for
-        renewed = self.correct(self.trials.with_fp16(moved)).layers
+        before = self.trials.variant
+        renewed = self.correct(before.with_fp16(moved)).layers
         layers = {
             name: replace(
                 entry,
@@ -133,14 +133,17 @@ class Search:
                 bias_shift=renewed[name].bias_shift,
                 rounding=renewed[name].rounding,
             )
-            for name, entry in before.layers.items()
+            for name, entry in before.table.layers.items()
         }
-        self.trials.table = replace(before, layers=layers)
-        self.trials.corrected_for = f"corrected for {' '.join(sorted(moved))}"
+        self.trials.variant = replace(
+            before,
+            table=replace(before.table, layers=layers),
+            corrected_for=f"corrected for {' '.join(sorted(moved))}",
+        )
         after = self.trials.measure(moved, "correct", f"{len(moved)} layers in fp16")
         if after < drop:
             return after
-        self.trials.table, self.trials.corrected_for = before, before_for
+        self.trials.variant = before
         return drop
 
     def _rank(self, start: float, gains: dict[str, float]) -> None:
@@ -156,12 +159,12 @@ class Search:
         """Other thresholds, for what the layers with the most gain read first; returns the drop left."""
         drop = start
         layers = {layer.name: layer for layer in self.trials.layers}
-        plan = self.trials.plan(self.trials.table)
+        plan = self.trials.plan(self.trials.variant.table)
         seen: set[str] = set()
         for reader in sorted(gains, key=lambda n: (-gains[n], n)):
             for name in layers[reader].inputs:
                 root = plan.root.get(name, name)
-                entry = self.trials.table.tensors.get(root)
+                entry = self.trials.variant.table.tensors.get(root)
                 if root in seen or entry is None or name not in plan.quantized:
                     continue
                 seen.add(root)
@@ -179,15 +182,15 @@ class Search:
     def _descend(self, root: str, factor: float, drop: float, reader: str) -> float:
         """Scale the range of tensor `root` as long as that lowers the drop; returns the drop left."""
         while True:
-            before = dict(self.trials.ranges)
-            entry = self.trials.ranges.get(root, self.trials.table.tensors[root])
+            before = self.trials.variant
+            entry = before.tuned.get(root, before.table.tensors[root])
             scaled = _scaled(entry, factor)
             if (scaled.low, scaled.high) == (entry.low, entry.high):
                 return drop
-            self.trials.ranges[root] = scaled
+            self.trials.variant = replace(before, tuned={**before.tuned, root: scaled})
             trial = self.trials.measure(self.base, "tune", reader)
             if trial > (1 - _TUNING_GAIN) * drop:
-                self.trials.ranges = before
+                self.trials.variant = before
                 return drop
             drop = trial
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnx_ir as ir
@@ -50,8 +50,35 @@ class OutOfTimeError(Exception):
     """The time limit has passed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """All that makes a quantised network but its precisions; a search puts one back that it cannot improve.
+
+    Attributes:
+        table: The table, precisions and tuned thresholds aside.
+        tuned: Thresholds that stand for the table's, by tensor.
+        corrected_for: Which precisions the corrections in `table` were measured with, in words.
+    """
+
+    table: CalibrationTable
+    tuned: Mapping[str, TensorEntry] = field(default_factory=dict)
+    corrected_for: str = ""
+
+    def with_fp16(self, moved: frozenset[str]) -> CalibrationTable:
+        """The table with tuned thresholds, and `moved` in fp16."""
+        table = replace(self.table, tensors={**self.table.tensors, **self.tuned})
+        for name in sorted(moved):
+            table = table.with_precision(name, "fp16", "search")
+        return table
+
+    def key(self, moved: frozenset[str]) -> str:
+        """What the journal calls the network with `moved` in fp16."""
+        tuned = [f"{n}={e.low.hex()}:{e.high.hex()}" for n, e in sorted(self.tuned.items())]
+        return "|".join([*sorted(moved), *tuned, *filter(None, [self.corrected_for])])
+
+
 class Trials:
-    """One model with a table that changes from trial to trial.
+    """One model, tried as tables that change from trial to trial quantise it.
 
     Args:
         model: Float model.
@@ -66,9 +93,7 @@ class Trials:
 
     Attributes:
         aim_db: Down to this drop a smaller one is better, among networks with as many MACs in int8.
-        table: The table as it now is, precisions aside.
-        ranges: Thresholds to use instead of the table's.
-        corrected_for: The precisions that the corrections in `table` were measured with.
+        variant: What the next trial quantises by.
         best: The best network so far: its layers moved to fp16, and its drop.
         best_table: Its table, precisions aside.
     """
@@ -86,7 +111,8 @@ class Trials:
         threads: int = 2,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.model, self.table, self.score = model, table, score
+        self.model, self.score = model, score
+        self.variant = Variant(table)
         self.max_drop_db, self.aim_db, self.time_limit_s = max_drop_db, _SPARE * max_drop_db, time_limit_s
         self.progress, self.threads, self.clock = progress, threads, clock
         self.layers = find_layers(model)
@@ -96,8 +122,6 @@ class Trials:
         self.journal = Journal(table.model_digest, digest, journal)
         self.journal.load()
         self.started = clock()
-        self.ranges: dict[str, TensorEntry] = {}
-        self.corrected_for = ""
         self.best: tuple[frozenset[str], float] = (frozenset(), float("inf"))
         self.best_table = table
 
@@ -110,22 +134,13 @@ class Trials:
         int8 = self.plan(table).int8
         return sum(layer.macs for layer in self.layers if layer.name in int8) / self.total_macs
 
-    def with_fp16(self, moved: frozenset[str]) -> CalibrationTable:
-        """The starting table with tuned thresholds, and `moved` in fp16."""
-        table = replace(self.table, tensors={**self.table.tensors, **self.ranges})
-        for name in sorted(moved):
-            table = table.with_precision(name, "fp16", "search")
-        return table
-
     def measure(self, moved: frozenset[str], phase: str, layer: str) -> float:
         """The drop with `moved` in fp16; keeps the best.
 
         Raises:
             OutOfTimeError: The limit has passed and the answer is not in the journal.
         """
-        tuned = [f"{n}={e.low.hex()}:{e.high.hex()}" for n, e in sorted(self.ranges.items())]
-        key = "|".join([*sorted(moved), *tuned, *filter(None, [self.corrected_for])])
-        table = self.with_fp16(moved)
+        key, table = self.variant.key(moved), self.variant.with_fp16(moved)
         if key in self.journal.drops:
             drop = self.journal.drops[key]
         else:
@@ -134,7 +149,7 @@ class Trials:
             drop = self.score(quantized_runner(self.model, table, self.threads))
             self.journal.add(key, drop)
         if self._better(moved, drop):
-            self.best, self.best_table = (moved, drop), self.with_fp16(frozenset())
+            self.best, self.best_table = (moved, drop), self.variant.with_fp16(frozenset())
         if self.progress:
             elapsed = self.clock() - self.started
             self.progress(Measurement(drop, self.int8_share(table), phase, layer, elapsed, self.best[1]))
