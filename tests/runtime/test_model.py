@@ -43,6 +43,14 @@ def test_it_knows_its_tensors(model: Model) -> None:
     assert model.manifest.run_stream
 
 
+def test_functions_that_compiled_code_calls_by_name_are_there_without_the_compiler() -> None:
+    code = (
+        "import sys; from vacc_deploy.runtime.backend import tvm_ffi;"
+        "tvm_ffi().get_global_func('tvm.contrib.sort.topk'); assert 'tvm' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_batch_is_its_items(model: Model) -> None:
     batch = np.random.default_rng(1).random((5, 3, 16, 24)).astype(np.float16)
     (together,) = model.run([batch])

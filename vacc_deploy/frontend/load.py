@@ -22,6 +22,7 @@ from vacc_deploy.frontend.linear_bias import linear_bias
 from vacc_deploy.frontend.settled_sizes import require_settled_sizes
 from vacc_deploy.frontend.simplify import normalise, simplify
 from vacc_deploy.frontend.single_precision import to_single_precision
+from vacc_deploy.frontend.split_slices import split_slices
 from vacc_deploy.frontend.static_modulation import static_modulation
 from vacc_deploy.frontend.static_shapes import set_input_shapes
 from vacc_deploy.onnx_declarations import opset_version
@@ -60,7 +61,9 @@ def clean(
     graph_model = normalise(model)
     if opset < FIRST_WITH_MODES:
         early_resize(graph_model, where)
-    if static_modulation(graph_model) + depthwise_filter(graph_model) + constant_index(graph_model, where):
+    changes = static_modulation(graph_model) + depthwise_filter(graph_model)
+    changes += constant_index(graph_model, where) + split_slices(graph_model)
+    if changes:
         model = simplify(ir.serde.serialize_model(graph_model), where)
         graph_model = normalise(onnx.shape_inference.infer_shapes(model, data_prop=True))
     if linear_bias(graph_model) + (fold_batchnorm(graph_model) + constant_scale(graph_model) if fold else 0):

@@ -17,12 +17,14 @@ from vacc_deploy.errors import ArtifactError
 from vacc_deploy.without_torch import without_torch
 
 _ALIGNMENT = 64  # bytes; the compiled code loads whole cache lines
+# The runtime, and functions outside of it that compiled code calls by name: TopK's is one.
+_LIBRARIES = ("libtvm_runtime.so", "libtvm_runtime_extra.so")
 _ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_TILEDATA = 158, 0x1023, 18
 
 
 @functools.cache
 def tvm_ffi() -> Any:
-    """The `tvm_ffi` module with libtvm_runtime loaded.
+    """The `tvm_ffi` module with TVM's runtime libraries loaded.
 
     The number of threads is read when the pool starts, at the first parallel kernel: it defaults to all
     cores here, where TVM by itself would take half of them.
@@ -33,7 +35,8 @@ def tvm_ffi() -> Any:
     spec = find_spec("tvm")
     if spec is None or spec.origin is None:
         raise ArtifactError("apache-tvm is not installed", hint="pip install 'apache-tvm>=0.27,<0.28'")
-    ctypes.CDLL(str(Path(spec.origin).parent / "lib" / "libtvm_runtime.so"), ctypes.RTLD_GLOBAL)
+    for name in _LIBRARIES:
+        ctypes.CDLL(str(Path(spec.origin).parent / "lib" / name), ctypes.RTLD_GLOBAL)
     return module
 
 
