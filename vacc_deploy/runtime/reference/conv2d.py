@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vacc_deploy.runtime.reference.fixed_point import Real, Rounding, as_int32, per_channel, requantize
-from vacc_deploy.runtime.reference.gemm import exact_product
+from vacc_deploy.runtime.reference.exact_product import exact_product
+from vacc_deploy.runtime.reference.fixed_point import as_int32
 
 Array = npt.NDArray[Any]
 
@@ -101,27 +101,3 @@ def accumulate(
     if bias is not None:
         acc += bias.astype(np.int64).reshape(1, -1, 1, 1)
     return as_int32(acc, "conv2d")
-
-
-def conv2d(
-    x: Array,
-    weight: Array,
-    bias: Array | None,
-    m: Real,
-    *,
-    zero_point: int = 0,
-    output_zero_point: int = 0,
-    lo: int = -128,
-    hi: int = 127,
-    strides: tuple[int, int] = (1, 1),
-    pads: tuple[int, int, int, int] = (0, 0, 0, 0),
-    dilations: tuple[int, int] = (1, 1),
-    groups: int = 1,
-    rounding: Rounding = "half_even",
-    dtype: npt.DTypeLike = np.int32,
-) -> Array:
-    """A whole quantised convolution (ONNX ``QLinearConv``): `accumulate`, then `requantize` with `m` (O,)."""
-    acc = accumulate(
-        x, weight, bias, zero_point=zero_point, strides=strides, pads=pads, dilations=dilations, groups=groups
-    )
-    return requantize(acc, per_channel(m, 4), output_zero_point, lo, hi, rounding, dtype)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vacc_deploy.runtime.reference.fixed_point import Real, Rounding, as_int32, per_channel, requantize
-from vacc_deploy.runtime.reference.gemm import exact_product
+from vacc_deploy.runtime.reference.exact_product import exact_product
+from vacc_deploy.runtime.reference.fixed_point import as_int32
 
 Array = npt.NDArray[Any]
 
@@ -35,22 +35,3 @@ def accumulate(
     if bias is not None:
         acc = acc + bias.astype(np.int64)
     return as_int32(acc, "matmul")
-
-
-def matmul(
-    a: Array,
-    b: Array,
-    bias: Array | None,
-    m: Real,
-    *,
-    zero_point: int = 0,
-    b_zero_point: int = 0,
-    output_zero_point: int = 0,
-    lo: int = -128,
-    hi: int = 127,
-    rounding: Rounding = "half_even",
-    dtype: npt.DTypeLike = np.int32,
-) -> Array:
-    """A whole quantised matrix product: `accumulate`, then `requantize` with `m`, scalar or (N,)."""
-    acc = accumulate(a, b, bias, zero_point=zero_point, b_zero_point=b_zero_point)
-    return requantize(acc, per_channel(m, acc.ndim, -1), output_zero_point, lo, hi, rounding, dtype)
