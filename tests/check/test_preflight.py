@@ -47,13 +47,6 @@ def test_foreign_domain(tmp_path: Path) -> None:
     assert "com.acme.Relu is not supported: node 'that makes y'" in error
 
 
-def test_caller_decides_what_is_supported(tmp_path: Path) -> None:
-    _save(tmp_path / "m.onnx", helper.make_node("Relu", ["x"], ["y"]))
-    finding = Finding("m")
-    preflight(tmp_path / "m.onnx", finding, supported={"Conv"})
-    assert "Relu is not supported" in finding.errors[0]
-
-
 def test_open_shape_and_types(tmp_path: Path) -> None:
     relu = helper.make_node("Relu", ["x"], ["y"])
     assert not _save(tmp_path / "m.onnx", relu, shape=("n", 3, 8, 8)).warnings

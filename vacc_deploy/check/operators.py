@@ -24,7 +24,7 @@ _NAMES = """
     Squeeze Sub Sum Tan Tanh ThresholdedRelu Tile TopK Transpose Trilu Unsqueeze Upsample Where Xor
 """
 # Float and QDQ networks of these compile: convolutions, matrix products and what surrounds them get kernels
-# of our own, the rest goes through Relax.  The lowering may hand `preflight` its own list.
+# of our own, the rest goes through Relax.
 SUPPORTED_OPERATORS: frozenset[str] = frozenset(_NAMES.split())
 
 _DYNAMIC = "the size of its result depends on the data"

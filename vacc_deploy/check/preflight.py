@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +24,23 @@ _FOREIGN_FLOATS = {11: "float64", 16: "bfloat16"}  # by TensorProto.DataType
 _TORCH_CALL = re.compile(r"\b(?:torch|ops\.\w+)\.(\w+)\(")
 
 
-def preflight(path: Path, finding: Finding, supported: Collection[str] = SUPPORTED_OPERATORS) -> None:
+def preflight(path: Path, finding: Finding) -> None:
     """Record what would stop `path` from compiling.
 
     Args:
         path: An ONNX or TorchScript file.
         finding: Gets one error per unsupported operator: node, reason, rewrite.
-        supported: The ONNX operators that lower.
 
     Raises:
         FileError: The file cannot be read, or is neither.
     """
     if path.suffix.lower() == ".onnx":
-        _preflight_onnx(path, finding, supported)
+        _preflight_onnx(path, finding)
     else:
         _preflight_torchscript(path, finding)
 
 
-def _preflight_onnx(path: Path, finding: Finding, supported: Collection[str]) -> None:
+def _preflight_onnx(path: Path, finding: Finding) -> None:
     model = read_onnx(path)
     opset = opset_version(model)
     if opset < _OLDEST_OPSET:
@@ -53,7 +51,7 @@ def _preflight_onnx(path: Path, finding: Finding, supported: Collection[str]) ->
     refused: dict[str, list[str]] = {}
     for node in model.graph.node:  # those inside If and Loop do not matter: these are refused themselves
         name = operator_name(node)
-        if name not in supported and node.op_type not in local:
+        if name not in SUPPORTED_OPERATORS and node.op_type not in local:
             refused.setdefault(name, []).append(node_label(node))
     _report(path, refused, finding)
     finding.facts = {"operators": _counts(model.graph), "opset": opset}

@@ -28,6 +28,8 @@ Array = npt.NDArray[Any]
 Select = Callable[[Sequence[Array]], Array]  # of a network's outputs the one that is the picture
 
 _MOST_DB = 120.0
+_SMALL_DROP_DB = 0.05  # that nobody sees
+_USUAL_DB = 31.0  # what networks reach on their task where nothing else is known
 _EASY = 0.75  # quantile of the pictures that stands for an easy test set
 
 
@@ -53,13 +55,13 @@ def fidelity_for_drop(drop_db: float, psnr_db: float) -> float:
     return psnr_db - 10 * math.log10(10 ** (drop_db / 10) - 1)
 
 
-def tolerance_text(fidelity_db: float, psnr_db: float, wanted_drop_db: float = 0.05) -> str:
+def tolerance_text(fidelity_db: float, psnr_db: float) -> str:
     """Which fidelity the task needs, and what the present one costs, in one sentence."""
-    needed = fidelity_for_drop(wanted_drop_db, psnr_db)
+    needed = fidelity_for_drop(_SMALL_DROP_DB, psnr_db)
     expected = drop_from_fidelity(fidelity_db, psnr_db)
     verdict = "is enough" if fidelity_db >= needed else "is not"
     return (
-        f"to lose less than {wanted_drop_db:g} dB at {psnr_db:.1f} dB, fidelity must be at least "
+        f"to lose less than {_SMALL_DROP_DB:g} dB at {psnr_db:.1f} dB, fidelity must be at least "
         f"{needed:.1f} dB; "
         f"{fidelity_db:.1f} dB {verdict} (it costs about {expected:.3f} dB)"
     )
@@ -102,7 +104,7 @@ class FidelityScore:
         model: ir.Model,
         feeds: Sequence[Feed],
         *,
-        psnr_db: float = 31.0,
+        psnr_db: float = _USUAL_DB,
         threads: int = 2,
         select: Select = first_output,
     ) -> None:
@@ -139,7 +141,6 @@ class ReferenceScore:
         quality: From the list of all pictures' outputs to the PSNR of each.
         likeness: The same on the scale on which fidelity is measured, with colours; `quality` by default. A
             protocol that compares luma alone gives higher figures, and noise in luma is smaller too.
-        least_db: What the float network reaches at least on its task, for the implied drop.
         threads: Threads of ONNX Runtime.
         select: Which output counts.
     """
@@ -151,7 +152,6 @@ class ReferenceScore:
         quality: Callable[[list[Array]], list[float]],
         *,
         likeness: Callable[[list[Array]], list[float]] | None = None,
-        least_db: float = 31.0,
         threads: int = 2,
         select: Select = first_output,
     ) -> None:
@@ -162,7 +162,7 @@ class ReferenceScore:
         self.expected = [select(run(feed)) for feed in self.feeds]
         self.peak = peak_of(self.expected)
         self.float_db = float(np.mean(quality(self.expected)))
-        self.psnr_db = max(float(np.quantile((likeness or quality)(self.expected), _EASY)), least_db)
+        self.psnr_db = max(float(np.quantile((likeness or quality)(self.expected), _EASY)), _USUAL_DB)
 
     def __call__(self, run: Run) -> float:
         """The larger of the measured and the implied drop."""

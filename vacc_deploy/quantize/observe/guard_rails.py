@@ -18,6 +18,7 @@ Feed = dict[str, Array]
 FEWEST_PICTURES = 4
 _FLAT = 1e-6  # spread of a picture that shows nothing
 _MOST_CLIPPED = 0.02  # of a tensor's values
+_MOST_NAMED = 5
 
 
 class DataWatch:
@@ -83,20 +84,20 @@ class DataWatch:
         return found
 
 
-def threshold_warnings(tensors: Mapping[str, TensorEntry], *, most: int = 5) -> list[str]:
+def threshold_warnings(tensors: Mapping[str, TensorEntry]) -> list[str]:
     """Tensors that saturate or never carry anything."""
     found = []
     saturated = sorted(
         (n for n, e in tensors.items() if e.clipped > _MOST_CLIPPED), key=lambda n: -tensors[n].clipped
     )
-    for name in saturated[:most]:
+    for name in saturated[:_MOST_NAMED]:
         entry = tensors[name]
         found.append(
             f"{100 * entry.clipped:.1f} % of {name!r} saturate: {entry.method} keeps "
             f"[{entry.low:.4g}, {entry.high:.4g}] of [{entry.minimum:.4g}, {entry.maximum:.4g}]"
         )
-    if len(saturated) > most:
-        found.append(f"{len(saturated) - most} more tensors saturate")
+    if len(saturated) > _MOST_NAMED:
+        found.append(f"{len(saturated) - _MOST_NAMED} more tensors saturate")
     dead = sorted(n for n, e in tensors.items() if e.minimum == 0 == e.maximum)
     if dead:
         found.append(f"{len(dead)} tensor(s) were 0 throughout calibration, {dead[0]!r} first")

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vacc_deploy.errors import ModelError
-from vacc_deploy.runtime.reference.fixed_point import Rounding, requantize
+from vacc_deploy.runtime.reference.fixed_point import requantize
 
 Array = npt.NDArray[Any]
 
@@ -78,8 +78,6 @@ def add(
     output_zero_point: int = 0,
     lo: int = -128,
     hi: int = 127,
-    rounding: Rounding = "half_even",
-    dtype: npt.DTypeLike = np.int32,
 ) -> Array:
     """``a + b`` (or ``a − b``, see `add_factors`) of codes that broadcast against each other.
 
@@ -92,12 +90,10 @@ def add(
         output_zero_point: Code of 0.0 in the result.
         lo: Smallest code of the result.
         hi: Largest code of the result.
-        rounding: Where ties go.
-        dtype: Type of the result.
 
     Returns:
-        Codes of the broadcast shape.
+        int32 codes of the broadcast shape.
     """
     left = (a.astype(np.int32) - a_zero_point) * np.int32(factors.a)
     right = (b.astype(np.int32) - b_zero_point) * np.int32(factors.b)
-    return requantize(left + right, factors.m, output_zero_point, lo, hi, rounding, dtype)
+    return requantize(left + right, factors.m, output_zero_point, lo, hi)

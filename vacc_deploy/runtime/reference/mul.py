@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vacc_deploy.runtime.reference.fixed_point import Real, Rounding, requantize
+from vacc_deploy.runtime.reference.fixed_point import Real, requantize
 
 Array = npt.NDArray[Any]
 
@@ -22,8 +22,6 @@ def mul(
     output_zero_point: int = 0,
     lo: int = -128,
     hi: int = 127,
-    rounding: Rounding = "half_even",
-    dtype: npt.DTypeLike = np.int32,
 ) -> Array:
     """``clamp(round((q_a − z_a)(q_b − z_b)·m) + z_y)`` with ``m = f32(f32(s_a·s_b) / s_y)``.
 
@@ -36,11 +34,9 @@ def mul(
         output_zero_point: Code of 0.0 in the result.
         lo: Smallest code of the result.
         hi: Largest code of the result.
-        rounding: Where ties go.
-        dtype: Type of the result.
 
     Returns:
-        Codes of the broadcast shape.
+        int32 codes of the broadcast shape.
     """
     acc = (a.astype(np.int32) - a_zero_point) * (b.astype(np.int32) - b_zero_point)
-    return requantize(acc, m, output_zero_point, lo, hi, rounding, dtype)
+    return requantize(acc, m, output_zero_point, lo, hi)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vacc_deploy.runtime.reference.fixed_point import Rounding, requantize
+from vacc_deploy.runtime.reference.fixed_point import requantize
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
@@ -112,8 +112,6 @@ def average_pool2d(
     count_include_pad: bool = False,
     lo: int = -128,
     hi: int = 127,
-    rounding: Rounding = "half_even",
-    dtype: npt.DTypeLike = np.int32,
 ) -> Array:
     """The mean of every window: ``acc = Σ (q − z)``, ``m = f32(s_x / f32(s_y · n))``.
 
@@ -130,11 +128,9 @@ def average_pool2d(
         count_include_pad: Whether padding counts in n.
         lo: Smallest code of the result.
         hi: Largest code of the result.
-        rounding: Where ties go.
-        dtype: Type of the result.
 
     Returns:
-        (N, C, H_out, W_out) codes.
+        (N, C, H_out, W_out) codes, int32.
     """
     centred = x.astype(np.int32) - zero_point
     acc: Array | None = None
@@ -146,4 +142,4 @@ def average_pool2d(
         size, kernel, strides, pads, count_include_pad=count_include_pad, ceil_mode=ceil_mode
     )
     m = np.float32(scale) / (np.float32(output_scale) * counts.astype(np.float32))
-    return requantize(acc, m, output_zero_point, lo, hi, rounding, dtype)
+    return requantize(acc, m, output_zero_point, lo, hi)

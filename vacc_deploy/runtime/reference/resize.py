@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from vacc_deploy.runtime.reference.fixed_point import Rounding, requantize
+from vacc_deploy.runtime.reference.fixed_point import requantize
 
 Array = npt.NDArray[Any]
 Coordinates = Literal["half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"]
@@ -26,13 +26,14 @@ def source_coordinates(
 ) -> Array:
     """Where each output index lies on the input axis, (out_size,), by ONNX `Resize`'s formulas in `dtype`."""
     index, half, step = np.arange(out_size, dtype=dtype), dtype(0.5), dtype(scale)
+    coordinates: Array = (index + half) / step - half
     if mode == "asymmetric":
-        return index / step
-    if mode == "align_corners":
-        return index * dtype(size - 1) / dtype(out_size - 1) if out_size > 1 else np.zeros(1)
-    if mode == "pytorch_half_pixel" and out_size == 1:
-        return np.zeros(1)
-    return (index + half) / step - half
+        coordinates = index / step
+    elif mode == "align_corners":
+        coordinates = index * dtype(size - 1) / dtype(out_size - 1) if out_size > 1 else np.zeros(1)
+    elif mode == "pytorch_half_pixel" and out_size == 1:
+        coordinates = np.zeros(1)
+    return coordinates
 
 
 def nearest_indices(
@@ -89,8 +90,6 @@ def resize_bilinear(
     output_zero_point: int = 0,
     lo: int = -128,
     hi: int = 127,
-    rounding: Rounding = "half_even",
-    dtype: npt.DTypeLike = np.int32,
 ) -> Array:
     """Bilinear interpolation of codes.
 
@@ -104,11 +103,9 @@ def resize_bilinear(
         output_zero_point: Code of 0.0 in the output.
         lo: Smallest code of the result.
         hi: Largest code of the result.
-        rounding: Where ties go.
-        dtype: Type of the result.
 
     Returns:
-        (N, C, H_out, W_out) codes.
+        (N, C, H_out, W_out) codes, int32.
     """
     centred = x.astype(np.int32) - zero_point
     one = np.int32(1 << WEIGHT_BITS)
@@ -116,4 +113,4 @@ def resize_bilinear(
     acc = centred[:, :, rows.first] * (one - down) + centred[:, :, rows.second] * down
     acc = acc[..., columns.first] * (one - columns.weight) + acc[..., columns.second] * columns.weight
     m = np.float32(scale) / np.float32(output_scale) * np.float32(2.0 ** (-2 * WEIGHT_BITS))
-    return requantize(acc, m, output_zero_point, lo, hi, rounding, dtype)
+    return requantize(acc, m, output_zero_point, lo, hi)
