@@ -58,13 +58,11 @@ class BuildConfig:
         file: The sections as the file has them, overrides applied.
         source: The file's name as the user gave it.
         remarks: Warnings and notes about the file.
-        output: The folder given with ``-o``, which stands for the workspace's path.
     """
 
     file: BuildFile
     source: str
     remarks: tuple[Remark, ...] = ()
-    output: Path | None = None
 
     @property
     def name(self) -> str:
@@ -127,10 +125,8 @@ class BuildConfig:
         """The folder that holds artifacts; this one's prefix is ``<workspace>/<name>/mod``.
 
         Raises:
-            ConfigError: The file's path leads out of the working directory, and no ``-o`` was given.
+            ConfigError: The file's path leads out of the working directory.
         """
-        if self.output is not None:
-            return self.output
         section = self.file.workspace
         if not section.stays_inside:
             raise ConfigError(
@@ -182,8 +178,6 @@ class BuildConfig:
         calibrate_mode: str | None = None,
         scheme: str | None = None,
         weight_scale: str | None = None,
-        per_channel: bool | None = None,
-        workspace: PathLike | None = None,
     ) -> BuildConfig:
         """The configuration with the command line's flags applied; None leaves the file's value.
 
@@ -194,10 +188,7 @@ class BuildConfig:
             ErrorList: A value is not allowed.
         """
         data = self.file.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        quantize = {
-            "calibrate_mode": calibrate_mode, "scheme": scheme, "weight_scale": weight_scale,
-            "quantize_per_channel": per_channel,
-        }  # fmt: skip
+        quantize = {"calibrate_mode": calibrate_mode, "scheme": scheme, "weight_scale": weight_scale}
         given = {key: value for key, value in quantize.items() if value is not None}
         if given:
             data["backend"]["quantize"] = {**(data["backend"].get("quantize") or {}), **given}
@@ -216,8 +207,7 @@ class BuildConfig:
         if any_suffix and data.get("dataset"):
             data["dataset"].get("sampler", {}).pop("suffix", None)
         config = build_config(data, Positions(f"{self.source} with command-line flags"))
-        output = self.output if workspace is None else Path(workspace)
-        return replace(config, source=self.source, remarks=self.remarks, output=output)
+        return replace(config, source=self.source, remarks=self.remarks)
 
     def effective(self) -> dict[str, Any]:
         """The configuration with every default filled in, as a build YAML would say it; JSON-ready.
