@@ -306,3 +306,9 @@ def test_json_is_all_there_is_on_stdout(tiny_artifact: Path, capsys: pytest.Capt
     ):
         assert main([*arguments, str(tiny_artifact)]) == 0
         json.loads(capsys.readouterr().out)
+
+
+def test_names_in_any_script_can_be_read_and_copied() -> None:
+    from vacc_deploy.cli.compile import _echo
+
+    assert "рабочая" in _echo({"workspace": {"path": "рабочая"}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -230,7 +231,7 @@ def _print(summary: dict[str, Any], result: CompileResult) -> None:
                 else {"loss": f"{found.drop_db:.3f} dB, {found.start_drop_db:.3f} dB before the search"}
             ),
             "target": f"{manifest.target} ({manifest.isa} kernels; emulation on a CPU, not the card)",
-            "next": f"vdeploy bench -m {result.prefix}",
+            "next": f"vdeploy bench -m {shlex.quote(str(result.prefix))}",
         }
     )
 
@@ -239,7 +240,7 @@ def _echo(effective: dict[str, object]) -> str:
     """The effective configuration as YAML."""
     import yaml
 
-    text = yaml.safe_dump(effective, sort_keys=False, default_flow_style=None)
+    text = yaml.safe_dump(effective, sort_keys=False, default_flow_style=None, allow_unicode=True)
     return "\n  ".join(["effective configuration:", *text.splitlines()])
 
 

@@ -41,7 +41,7 @@ def inspect(
     if config:
         import yaml
 
-        print(yaml.safe_dump(manifest.config, sort_keys=False), end="")
+        print(yaml.safe_dump(manifest.config, sort_keys=False, allow_unicode=True), end="")
         return
     int8 = 100 * manifest.int8_mac_share()
     print_fields(
