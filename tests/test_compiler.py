@@ -146,6 +146,22 @@ def test_operators_that_do_not_compile_are_named_together_before_the_work(
     ]
 
 
+def test_a_quantised_network_compiles_as_it_is_and_is_not_quantised_again(
+    built: tuple[Path, compiler.CompileResult], tmp_path: Path
+) -> None:
+    quantised = tmp_path / "trained.onnx"
+    model = onnx.load(built[1].prefix.parent / "quantized.onnx")
+    onnx.save(model, quantised)
+    build = resolve_build(str(quantised))
+    options = CompileOptions(output=tmp_path / "deploy", target="generic")
+    manifest = compile_model(build, options).manifest
+    assert any(layer.engine == "int8" for layer in manifest.run_stream)
+    int8 = build.override(dtype="int8")
+    with pytest.raises(ModelError, match="quantised already") as caught:
+        compile_model(int8, options)
+    assert "--dtype fp16" in str(caught.value)
+
+
 def test_a_batch_of_several_pictures_is_refused_in_words(tmp_path: Path) -> None:
     shape = [2, 3, 8, 8]
     graph = onnx.helper.make_graph(

@@ -19,7 +19,7 @@ import onnx_ir as ir
 from vacc_deploy.artifact import Manifest, write_artifact
 from vacc_deploy.artifact.writer import require_own_folder
 from vacc_deploy.calibration import ProgressBar, calibration_data, calibration_table
-from vacc_deploy.check.operators import require_supported
+from vacc_deploy.check.operators import require_supported, require_unquantised
 from vacc_deploy.config import BuildConfig
 from vacc_deploy.errors import FileError, ModelError
 from vacc_deploy.frontend import load_model
@@ -97,6 +97,8 @@ def compile_model(
         model = load_model(config.checkpoint, config.inputs or None)
         require_batch_of_one(model, str(config.checkpoint))
         require_supported(model, str(config.checkpoint))
+        if config.dtype == "int8":
+            require_unquantised(model, str(config.checkpoint))
         if config.extra_ops is not None and config.extra_ops.type == "softmax":
             append_softmax(model)
     recipe = _recipe(model, config.checkpoint)

@@ -134,3 +134,19 @@ def require_supported(model: ir.Model, where: str) -> None:
             )
         )
     raise_together(problems)
+
+
+def require_unquantised(model: ir.Model, where: str) -> None:
+    """Refuse to quantise what is quantised already, by training for instance.
+
+    Raises:
+        ModelError: The model has QuantizeLinear or DequantizeLinear nodes.
+    """
+    nodes = [node for node in model.graph if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    if nodes:
+        raise ModelError(
+            "the network is quantised already",
+            where=f"{where}, node {nodes[0].name}" + (f" and {len(nodes) - 1} more" if nodes[1:] else ""),
+            hint="compile it with --dtype fp16: layers between its own QuantizeLinear and DequantizeLinear "
+            "become integer kernels as they stand; or give the float model",
+        )
