@@ -42,3 +42,20 @@ BROKEN_TABLES = {
 def test_a_broken_table_is_one_clear_error(text):
     with pytest.raises(DataError):
         CalibrationTable.from_json(text)
+
+
+MISSPELT = {
+    "a layer's key": ('"precision"', '"precison"', "unknown key 'precison'"),
+    "a tensor's key": ('"low"', '"lo"', "unknown key 'lo'"),
+    "a layer": ('"/conv0"', '"/konv0"', "names a layer '/konv0'"),
+}
+
+
+@pytest.mark.parametrize(("right", "wrong", "words"), MISSPELT.values(), ids=MISSPELT)
+def test_an_edit_that_would_have_no_effect_is_refused_with_what_was_meant(right, wrong, words):
+    model = MODELS["residual"]()
+    text = calibrate(model, FEEDS["residual"], CalibrationSettings.recipe_exact(threads=1)).to_json()
+    assert right in text
+    with pytest.raises(DataError, match=words) as caught:
+        quantize(model, CalibrationTable.from_json(text.replace(right, wrong, 1)))
+    assert "did you mean" in str(caught.value)

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from vacc_deploy.config.suggest import hint_for
 from vacc_deploy.errors import DataError
 from vacc_deploy.onnx_constants import constant_of, constant_value
 from vacc_deploy.quantize.channels.rearrange import rearranged
@@ -48,7 +49,8 @@ def quantize(model: ir.Model, table: CalibrationTable) -> ir.Model:
         A new model; ``metadata_props`` are kept.
 
     Raises:
-        DataError: The table belongs to another model, or lacks a tensor that int8 needs.
+        DataError: The table belongs to another model, names a layer that there is not, or lacks a tensor that
+            int8 needs.
     """
     digest = model_digest(model)
     if table.model_digest != digest:
@@ -59,6 +61,13 @@ def quantize(model: ir.Model, table: CalibrationTable) -> ir.Model:
         )
     clone = rearranged(model, table).clone()
     layers = find_layers(clone)
+    names = {layer.name for layer in layers}
+    for name in table.layers:
+        if name not in names:
+            raise DataError(
+                f"the calibration table names a layer {name!r}, which the model has not",
+                hint=hint_for(name, names),
+            )
     plan = plan_for(layers, table, [v.name or "" for v in clone.graph.outputs])
     _Writer(clone, layers, plan, table).write()
     return clone

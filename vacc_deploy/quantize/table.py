@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from vacc_deploy.config.suggest import hint_for
 from vacc_deploy.errors import DataError, VdeployError
 from vacc_deploy.quantize.calibrators.registry import Range
 from vacc_deploy.quantize.exact_number import read_number, write_number
@@ -191,7 +192,16 @@ def _tensor_to_json(entry: TensorEntry) -> dict[str, Any]:
     }
 
 
+def _require_known(data: Mapping[str, Any], entry: type[TensorEntry | LayerEntry], where: str) -> None:
+    """Refuse a misspelt key: the edit would have no effect."""
+    known = [field.name for field in fields(entry)]
+    for key in data:
+        if key not in known:
+            raise DataError(f"unknown key {key!r}", where=where, hint=hint_for(key, known))
+
+
 def _tensor_from_json(data: dict[str, Any], where: str) -> TensorEntry:
+    _require_known(data, TensorEntry, where)
     low, high = read_number(data["low"], where), read_number(data["high"], where)
     if not low <= 0 <= high:
         raise DataError("a clipping range does not contain 0", where=where, hint="low ≤ 0 ≤ high")
@@ -226,6 +236,7 @@ def _layer_to_json(entry: LayerEntry) -> dict[str, Any]:
 
 
 def _layer_from_json(data: dict[str, Any], where: str) -> LayerEntry:
+    _require_known(data, LayerEntry, where)
     if data["precision"] not in ("int8", "fp16"):
         raise DataError(f"precision {data['precision']!r} is not known", where=where, hint="int8 or fp16")
     return LayerEntry(
