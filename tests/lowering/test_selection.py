@@ -148,6 +148,39 @@ def test_float_steps(write, steps):
     assert described(selected(small(write, int8=False))) == steps
 
 
+def pair(op):
+    return lambda b, x: b.node(op, [conv(b, x), conv(b, x)])
+
+
+# What is kept in float and then read as codes.
+READ_AS_CODES = {
+    "sum": (lambda b, x: relu(b, pair("Add")(b, x)), "add2", ["float add"]),
+    "difference": (pair("Sub"), "sub2", ["float sub"]),
+    "product": (pair("Mul"), "mul2", ["float mul", "quantize"]),
+    "sum-with-a-constant": (
+        lambda b, x: b.node("Add", [b.node("Concat", [conv(b, x), x], axis=1), b.constant(np.float32(0.5))]),
+        "add2",
+        ["float add", "quantize"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("write", "kept", "steps"), READ_AS_CODES.values(), ids=READ_AS_CODES)
+def test_codes_follow_a_sum_of_floats(write, kept, steps):
+    model = small(then_conv(write), int8=True, floats=[kept])
+    words = described(selected(model))
+    assert words[-1 - len(steps) :] == [*steps, "int8 conv2d"]
+
+
+def test_a_sum_that_floats_read_too_is_quantised_apart():
+    def write(b, x):
+        y = relu(b, pair("Add")(b, x))
+        return conv(b, y, 4), y
+
+    model = small(write, int8=True, floats=["add2"])
+    assert described(selected(model))[-3:] == ["float add", "quantize", "int8 conv2d"]
+
+
 def test_a_value_read_twice_is_not_fused_away():
     def write(b, x):
         y = conv(b, x)

@@ -54,3 +54,19 @@ def test_small_layers_that_make_a_gate_stay_in_fp16():
     assert gated == ["/conv26", "/gate"]
     exact = calibrate(model, feeds, CalibrationSettings.recipe_exact(threads=1)).layers
     assert all(exact[name].precision == "int8" for name in gated)
+
+
+def test_sums_of_two_tensors_stay_in_fp16():
+    build = Builder(16, (16, 16))
+    x = build.node("Relu", [build.conv("input", 16, 16)])
+    for index in range(3):
+        x = build.node("Relu", [build.node("Add", [build.conv(x, 16, 16), x], f"/sum{index}")])
+    shift = build.constant("shift", np.full((1, 16, 1, 1), 0.25, np.float32))
+    shifted = build.node("Add", [build.conv(x, 16, 16), shift], "/shift")
+    model = build.model(build.conv(shifted, 16, 16))
+    feeds = [{"input": np.random.default_rng(i).random((1, 16, 16, 16), np.float32)} for i in range(3)]
+    layers = calibrate(model, feeds, CalibrationSettings(threads=1)).layers
+    summed = [name for name, entry in layers.items() if entry.why.startswith("default: adds two tensors")]
+    assert summed == ["/sum0", "/sum1", "/sum2"]
+    exact = calibrate(model, feeds, CalibrationSettings.recipe_exact(threads=1)).layers
+    assert all(exact[name].precision == "int8" for name in (*summed, "/shift"))

@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from vacc_deploy.lowering.convert import ConvertStep
 from vacc_deploy.lowering.graph import GenericStep, Operand, Step, StepGraph
+from vacc_deploy.lowering.select.codes import is_plane
 from vacc_deploy.lowering.select.refusals import refuse_variant
 from vacc_deploy.lowering.select.registry import SELECTORS
 from vacc_deploy.lowering.view import GraphView
@@ -50,7 +51,7 @@ def _select_one(node: ir.Node, view: GraphView) -> Step | GenericStep:
         if step is not None:
             return step
     view.take([node])
-    if node.op_type == "QuantizeLinear" and _is_plane(node, view):
+    if node.op_type == "QuantizeLinear" and is_plane(node, view):
         source, output = node.inputs[0], node.outputs[0]
         assert source is not None
         coded = view.coded(codes_of(node, codes=output), view.shape(source))
@@ -62,25 +63,13 @@ def _select_one(node: ir.Node, view: GraphView) -> Step | GenericStep:
 def _is_another_look(node: ir.Node, view: GraphView, result: StepGraph) -> bool:
     """Record a DequantizeLinear of a plane, which is made only if a step wants its floats."""
     source = node.inputs[0]
-    if source is None or not _is_plane(node, view):
+    if source is None or not is_plane(node, view):
         return False
     view.take([node])
     result.dequantized[str(node.outputs[0].name)] = view.coded(
         codes_of(node, codes=source), view.shape(source)
     )
     return True
-
-
-def _is_plane(node: ir.Node, view: GraphView) -> bool:
-    """Whether a QuantizeLinear or DequantizeLinear is about a plane of 8-bit codes with one scale."""
-    source = node.inputs[0]
-    codes = codes_of(node, codes=node.outputs[0])
-    return (
-        source is not None
-        and len(view.shape(source)) in (2, 4)
-        and codes.scale.size == 1
-        and codes.dtype in ("int8", "uint8")
-    )
 
 
 def _generic(node: ir.Node, view: GraphView) -> GenericStep:

@@ -15,7 +15,7 @@ from vacc_deploy.lowering.kernels.elementwise.binary import Scales
 from vacc_deploy.lowering.kernels.kernel import Kernel
 from vacc_deploy.lowering.plane import Plane
 from vacc_deploy.lowering.select.activation import following_activation
-from vacc_deploy.lowering.select.codes import stored_codes, stored_range
+from vacc_deploy.lowering.select.codes import code_range, following_codes, stored_codes, stored_range
 from vacc_deploy.lowering.target import Target
 from vacc_deploy.lowering.view import GraphView
 from vacc_deploy.runtime.reference.qdq_groups import Group
@@ -45,7 +45,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class BinaryStep:
-    """``a ∘ b`` on codes or on floats; one side may be a constant."""
+    """``a ∘ b`` on codes or on floats; one side may be a constant. Sums of floats may become codes."""
 
     op: Literal["add", "sub", "mul"]
     a: Operand | Constant
@@ -75,7 +75,8 @@ class BinaryStep:
             product = mul.MulSpec(a, b, output, which, low, high)
             return mul.build(product, target, scales=scales, constant=constant)
         total = add.AddSpec(a, b, output, which, low, high, subtract=self.op == "sub")
-        return add.build(total, target, scales=scales, constant=constant)
+        step = self.output.step if scales is None else None
+        return add.build(total, target, scales=scales, step=step, constant=constant)
 
     def _scales(self) -> Scales | None:
         """Steps of both sides and the result; None for floats."""
@@ -100,18 +101,27 @@ def select_integer_binary(node: ir.Node, view: GraphView) -> BinaryStep | None:
 
 
 def select_float_binary(node: ir.Node, view: GraphView) -> BinaryStep | None:
-    """``Add → [Relu | Clip]`` on float pictures."""
+    """``Add → [Relu | Clip] → [Q]`` on float pictures; codes follow sums of two only."""
     if not view.is_float_picture(node.outputs[0]):
         return None
     sides = [_float_side(operand, view) for operand in node.inputs]
     a, b = sides
     if a is None or b is None or not _broadcasts([a, b], view.shape(node.outputs[0])):
         return None
+    op = BINARY_OPS[node.op_type]
     result, clamp, covered = following_activation(node.outputs[0], view)
+    codes = following_codes(result, view) if op != "mul" and _alike(a, b, view.float_value(result)) else None
+    if codes is not None:
+        quantize, output = codes
+        names = view.take([node, *covered, quantize])
+        return BinaryStep(op, a, b, output, names, code_range(clamp.low, clamp.high, output))
     names = view.take([node, *covered])
-    return BinaryStep(
-        BINARY_OPS[node.op_type], a, b, view.float_plane(result), names, (clamp.low, clamp.high)
-    )
+    return BinaryStep(op, a, b, view.float_plane(result), names, (clamp.low, clamp.high))
+
+
+def _alike(a: Operand | Constant, b: Operand | Constant, result: Value) -> bool:
+    """Whether both sides are tensors of the type that the result would have before it is quantised."""
+    return all(isinstance(side, Operand) and side.value.float_type == result.float_type for side in (a, b))
 
 
 def _integer_side(group: Group, index: int, view: GraphView) -> Operand | Constant:

@@ -86,6 +86,23 @@ def test_float16_rounds_once(case: str) -> None:
     np.testing.assert_array_equal(total, (wide_a - wide_b).astype(np.float16))
 
 
+@pytest.mark.parametrize("subtract", [False, True], ids=["add", "subtract"])
+@pytest.mark.parametrize("name", RUNNABLE)
+@pytest.mark.parametrize("case", SHAPES)
+def test_sums_of_floats_become_the_codes_of_the_stored_sum(case: str, name: str, subtract: bool) -> None:
+    a, b, _ = planes(case, "float16")
+    y = planes(case)[2]
+    xa, xb = floats(a, 1), floats(b, 2)
+    wide_b = xb.astype(np.float32)
+    stored = (xa.astype(np.float32) + (-wide_b if subtract else wide_b)).astype(np.float16)
+    step = np.float32(0.0302)
+    expected = np.clip(np.rint(stored.astype(np.float32) / step) + 100, 90, 200).astype(np.uint8)
+    spec = add.AddSpec(a, b, y, low=90, high=200, subtract=subtract)
+    kernel = add.build(spec, TARGETS[name], step=float(step))
+    got = run_to_plane(kernel, [to_plane(xa, a), to_plane(xb, b)], y, TARGETS[name])
+    np.testing.assert_array_equal(got, expected)
+
+
 @pytest.mark.parametrize("which", ["a", "b"])
 def test_constant_operand_comes_after_the_input(which: str) -> None:
     b, a, y = planes("channel") if which == "a" else reversed_planes()
@@ -130,6 +147,8 @@ def test_refuses_what_does_not_broadcast() -> None:
         add.AddSpec(a, Plane(1, 32, 3, 7, "uint8"), y)
     with pytest.raises(ModelError, match="cannot be combined"):
         add.AddSpec(a, Plane(1, 64, 3, 7, "float16"), y)
+    with pytest.raises(ModelError, match="cannot be combined"):
+        mul.MulSpec(Plane(1, 64, 3, 7, "float16"), Plane(1, 64, 3, 7, "float16"), y)
 
 
 NASTY = {

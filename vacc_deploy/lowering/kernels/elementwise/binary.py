@@ -44,8 +44,8 @@ class BinarySpec:
 
     Attributes:
         a: First operand.
-        b: Second operand.
-        output: Result; codes where both operands are, floats where both are.
+        b: Second operand; codes where the first is.
+        output: Result; codes where the operands are, floats where they are, unless `quantizes`.
         constant: The operand that is a constant and comes after the inputs, if one is.
         low: Smallest result: a code for codes, a real for floats. A fused ReLU or Clip sets it.
         high: Largest result.
@@ -66,7 +66,7 @@ class BinarySpec:
         """
         for operand in (self.a, self.b):
             check_broadcast(operand, self.output, type(self).__name__)
-            if (operand.dtype == "uint8") != (self.output.dtype == "uint8"):
+            if (operand.dtype == "uint8") != (self.output.dtype == "uint8") and not self.quantizes:
                 raise ModelError(
                     f"{operand.dtype} and {self.output.dtype} planes cannot be combined",
                     where=type(self).__name__,
@@ -74,9 +74,14 @@ class BinarySpec:
                 )
 
     @property
-    def is_quantized(self) -> bool:
+    def reads_codes(self) -> bool:
         """Whether codes are computed with."""
-        return self.output.dtype == "uint8"
+        return self.a.dtype == "uint8"
+
+    @property
+    def quantizes(self) -> bool:
+        """Whether codes are made of floats, which is up to the operator."""
+        return False
 
     @property
     def operands(self) -> dict[str, Plane]:

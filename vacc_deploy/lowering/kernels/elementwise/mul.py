@@ -36,7 +36,7 @@ class MulSpec(BinarySpec):
 @cache
 def emit(spec: MulSpec, target: Target) -> Any:
     """``mul(inputs, constant operand, multiplier (1,) float32, codes, output)``; no multiplier for floats."""
-    if not spec.is_quantized:
+    if not spec.reads_codes:
         return emit_binary("mul", spec, {}, lambda _: lambda a, b, _lanes: a * b)
     return emit_binary("mul", spec, {"multiplier": Plain((1,), "float32")}, _integer_product)
 
