@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 
 from tests.lowering.selected import conv, described, selected, small
 from vacc_deploy.errors import ModelError
+from vacc_deploy.frontend.load import clean
 
 
 def relu(b, x):
@@ -231,6 +233,13 @@ def test_what_relax_would_get_wrong_is_refused(write, monkeypatch):
     monkeypatch.setattr("tests.networks.builder.OPSET", 18)
     with pytest.raises(ModelError, match="this form of Resize is not supported"):
         selected(small(write, int8=False))
+
+
+def test_looking_for_one_infinity_is_refused():
+    text = """<ir_version: 9, opset_import: ["": 17]>
+    net (float[1,3] x) => (bool[1,3] y) { y = IsInf <detect_negative = 0> (x) }"""
+    with pytest.raises(ModelError, match="this form of IsInf is not supported"):
+        selected(clean(onnx.parser.parse_model(text), None, "net"))
 
 
 def test_an_output_that_nothing_computes_is_refused():

@@ -77,7 +77,13 @@ def _average_pool(node: ir.Node, view: GraphView) -> str | None:
     return "its windows are dilated" if dilated else None
 
 
+def _is_inf(node: ir.Node, view: GraphView) -> str | None:
+    both = node.attributes.get_int("detect_negative", 1) and node.attributes.get_int("detect_positive", 1)
+    return None if both else "it looks for one of the two infinities only"
+
+
 _CHECKS: dict[str, Check] = {
+    "IsInf": _is_inf,
     "AveragePool": _average_pool,
     "BatchNormalization": _training,
     "Dropout": _training,
