@@ -11,9 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from vacc_deploy.artifact import read_artifact
+from vacc_deploy.build_files import resolve_build
+from vacc_deploy.compiler import CompileOptions, compile_model
 from vacc_deploy.errors import ArtifactError, RunError
 from vacc_deploy.runtime import model as module
 from vacc_deploy.runtime.model import Model
@@ -49,6 +53,21 @@ def test_functions_that_compiled_code_calls_by_name_are_there_without_the_compil
         "tvm_ffi().get_global_func('tvm.contrib.sort.topk'); assert 'tvm' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_artifact_that_replaces_a_loaded_one_brings_its_own_code(
+    tiny_artifact: Path, picture: np.ndarray, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_artifact.parent, tmp_path / "tiny")
+    first = Model(tmp_path / "tiny/mod")
+    first.run([picture])
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 16, 24]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "g", values[:1], values[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "tiny.onnx")
+    build = resolve_build(str(tmp_path / "tiny.onnx")).override(name="tiny")
+    second = Model(compile_model(build, CompileOptions(output=tmp_path)).prefix)
+    np.testing.assert_array_equal(second.run([picture])[0], -picture)
+    np.testing.assert_array_equal(first.run([picture])[0], picture * 2)
 
 
 def test_a_batch_is_its_items(model: Model) -> None:

@@ -49,12 +49,11 @@ class Model:
         _check_cpu(self.artifact)
         if threads is not None:
             backend.set_threads(threads)
-        ffi = backend.tvm_ffi()
         if self.manifest.isa == "amx":
             backend.request_amx()
         self.artifact.require_own_code()
         try:
-            module = ffi.load_module(str(self.artifact.code.resolve()))
+            module = backend.load_code(self.artifact.code)
         except (RuntimeError, OSError) as error:
             raise ArtifactError(
                 "the artifact's code cannot be loaded",
@@ -65,7 +64,7 @@ class Model:
         self._vm = module["vm_load_executable"]()
         self._vm["vm_initialization"](_CPU, 0, _POOLED_ALLOCATOR)
         self._main = self._vm["main"]
-        self._from_dlpack = ffi.from_dlpack
+        self._from_dlpack = backend.tvm_ffi().from_dlpack
         self._memory = [backend.aligned_copy(array, str(array.dtype)) for array in self.artifact.params()]
         self._params = [self._from_dlpack(array) for array in self._memory]
         self._lock = threading.Lock()
