@@ -19,6 +19,7 @@ from vacc_deploy.config import build_config
 from vacc_deploy.cpu import cpu_count
 from vacc_deploy.data import open_dataset
 from vacc_deploy.errors import ConfigError
+from vacc_deploy.evaluate.protocol import recipe_protocol
 from vacc_deploy.quantize.causes import Cause, find_causes
 from vacc_deploy.quantize.diff import LayerDiff, agreement, diff_layers
 from vacc_deploy.quantize.observe.feeds import checked_feeds
@@ -36,7 +37,8 @@ class Comparison:
 
     Attributes:
         layers: One line per layer, in graph order; empty for an fp16 artifact.
-        fidelity_db: PSNR of the artifact's first output against the float model's, mean over the pictures.
+        fidelity_db: PSNR of the artifact's picture against the float model's, mean over the inputs; it is the
+            first output unless the recipe names another.
         tolerance: Which fidelity the task needs, in words.
         causes: The layers that cost most, in words.
     """
@@ -88,15 +90,15 @@ def compare(
     shapes = {spec.name: spec.shape for spec in artifact.manifest.inputs}
     model = load_model(reference, shapes)
     feeds = list(checked_feeds(model, _feeds(artifact, inputs, pictures)))
-    score = FidelityScore(model, feeds, psnr_db=psnr_db, threads=cpu_count())
+    select = recipe_protocol(artifact.manifest.recipe).select
+    score = FidelityScore(model, feeds, psnr_db=psnr_db, threads=cpu_count(), select=select)
     compiled = Model(artifact)
+    outputs = [select(compiled.run([feed[name] for name in shapes])) for feed in feeds]
     fidelity = float(
         np.mean(
             [
-                psnr(
-                    compiled.run([feed[name] for name in shapes])[0].astype(np.float32), expected, score.peak
-                )
-                for feed, expected in zip(feeds, score.expected, strict=True)
+                psnr(output.astype(np.float32), expected, score.peak)
+                for output, expected in zip(outputs, score.expected, strict=True)
             ]
         )
     )
