@@ -298,7 +298,7 @@ def test_residual_of_codes() -> None:
     )
     ours = requantize(acc, per_channel(numbers.multiplier, 4), 100, 0, 255, dtype=np.uint8)
     zero_points = {"a_zero_point": 100, "b_zero_point": 60, "output_zero_point": 77}
-    want = add(ours, theirs, factors, **zero_points, lo=80, hi=240, dtype=np.uint8)
+    want = add(ours, theirs, factors, **zero_points, lo=80, hi=240)
     np.testing.assert_array_equal(got, want)
 
 

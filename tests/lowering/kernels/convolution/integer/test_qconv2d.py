@@ -173,7 +173,7 @@ def test_residual(case: Case, low: int, subtract: bool, target: str) -> None:
     stored = [to_plane(numbers.source, spec.source), to_plane(theirs, other)]
     got = run_to_plane(kernel, stored, out, TARGETS[target])
     zero_points = {"a_zero_point": inner, "b_zero_point": 60, "output_zero_point": 77}
-    want = add(ours, theirs, factors, **zero_points, lo=low, hi=240, dtype=np.uint8)
+    want = add(ours, theirs, factors, **zero_points, lo=low, hi=240)
     np.testing.assert_array_equal(got, want)
 
 

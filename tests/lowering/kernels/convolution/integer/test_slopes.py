@@ -85,5 +85,5 @@ def test_a_residual_is_added_behind_the_slopes(target: str) -> None:
     kernel = qconv2d.build(spec, TARGETS[target], layer)
     stored = [to_plane(numbers.source, spec.source), to_plane(theirs, other)]
     zero_points = {"a_zero_point": 31, "b_zero_point": 60, "output_zero_point": 77}
-    want = add(table[expected(case, numbers)], theirs, factors, **zero_points, lo=5, hi=240, dtype=np.uint8)
+    want = add(table[expected(case, numbers)], theirs, factors, **zero_points, lo=5, hi=240)
     np.testing.assert_array_equal(run_to_plane(kernel, stored, out, TARGETS[target]), want)
