@@ -19,7 +19,7 @@ from vacc_deploy.data.image_dataset import ImageDataset
 from vacc_deploy.data.sample_pictures import PLACEHOLDER, sample_pictures
 from vacc_deploy.processing import Preprocess
 from vacc_deploy.quantize.calibrate import calibrate, memory_needed
-from vacc_deploy.quantize.layers import find_layers
+from vacc_deploy.quantize.layers import find_layers, static_shape
 from vacc_deploy.quantize.observe.guard_rails import raise_if_strict
 from vacc_deploy.quantize.table import CalibrationTable
 from vacc_deploy.quantize.vendor_keys import settings_from_config, translate
@@ -89,9 +89,7 @@ def calibration_data(model: ir.Model, config: BuildConfig, given: Path | None) -
     Raises:
         DataError: There are none, or they do not fit the model's inputs.
     """
-    inputs = {
-        str(value.name): tuple(value.shape.numpy() if value.shape else ()) for value in model.graph.inputs
-    }
+    inputs = {str(value.name): static_shape(value) for value in model.graph.inputs}
     if _is_placeholder(config, given) and config.dataset is not None and len(inputs) == 1:
         ((name, shape),) = inputs.items()
         return ImageDataset(sample_pictures(), config.dataset.process_ops, input_name=name, input_shape=shape)

@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
@@ -23,7 +22,7 @@ from vacc_deploy.evaluate.protocol import recipe_protocol
 from vacc_deploy.quantize.causes import Cause, find_causes
 from vacc_deploy.quantize.diff import LayerDiff, agreement, diff_layers
 from vacc_deploy.quantize.observe.feeds import checked_feeds
-from vacc_deploy.quantize.score import FidelityScore, psnr, tolerance_text
+from vacc_deploy.quantize.score import FidelityScore, tolerance_text
 from vacc_deploy.quantize.table import CalibrationTable
 from vacc_deploy.runtime.model import Model
 from vacc_deploy.safe_io import Positions
@@ -93,15 +92,7 @@ def compare(
     select = recipe_protocol(artifact.manifest.recipe).select
     score = FidelityScore(model, feeds, psnr_db=psnr_db, threads=cpu_count(), select=select)
     compiled = Model(artifact)
-    outputs = [select(compiled.run([feed[name] for name in shapes])) for feed in feeds]
-    fidelity = float(
-        np.mean(
-            [
-                psnr(output.astype(np.float32), expected, score.peak)
-                for output, expected in zip(outputs, score.expected, strict=True)
-            ]
-        )
-    )
+    fidelity = score.fidelity_db(lambda feed: compiled.run([feed[name] for name in shapes]))
     layers, found = _layers(model, artifact, feeds, score, causes)
     return Comparison(layers, fidelity, tolerance_text(fidelity, psnr_db), found)
 

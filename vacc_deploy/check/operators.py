@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vacc_deploy.errors import ModelError, raise_together
@@ -107,6 +107,11 @@ def refusal(operator: str) -> tuple[str, str]:
     return REFUSALS.get(operator, ("this operator is not built", _CUT))
 
 
+def and_more(nodes: Sequence[object]) -> str:
+    """What follows the first of several nodes in a message: how many there are besides."""
+    return f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
+
+
 def require_supported(model: ir.Model, where: str) -> None:
     """Refuse operators that are known not to compile, all at once, before any work goes into the others.
 
@@ -124,11 +129,10 @@ def require_supported(model: ir.Model, where: str) -> None:
     problems = []
     for operator, nodes in sorted(refused.items()):
         why, hint = refusal(operator)
-        more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
         problems.append(
             ModelError(
                 f"operator {operator} cannot be compiled",
-                where=f"{where}, node {nodes[0]}{more}",
+                where=f"{where}, node {nodes[0]}{and_more(nodes)}",
                 why=why,
                 hint=hint,
             )
@@ -146,7 +150,7 @@ def require_unquantised(model: ir.Model, where: str) -> None:
     if nodes:
         raise ModelError(
             "the network is quantised already",
-            where=f"{where}, node {nodes[0].name}" + (f" and {len(nodes) - 1} more" if nodes[1:] else ""),
+            where=f"{where}, node {nodes[0].name}{and_more(nodes)}",
             hint="compile it with --dtype fp16: layers between its own QuantizeLinear and DequantizeLinear "
             "become integer kernels as they stand; or give the float model",
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vacc_deploy.check.finding import Finding
-from vacc_deploy.check.operators import SUPPORTED_OPERATORS, TORCH_REFUSALS, refusal
+from vacc_deploy.check.operators import SUPPORTED_OPERATORS, TORCH_REFUSALS, and_more, refusal
 from vacc_deploy.onnx_declarations import (
     declared_shape,
     node_label,
@@ -79,8 +79,8 @@ def _check_input(path: Path, value: Any, finding: Finding) -> None:
 def _report(path: Path, refused: dict[str, list[str]], finding: Finding) -> None:
     for operator, nodes in sorted(refused.items()):
         why, hint = refusal(operator)
-        more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
-        finding.errors.append(f"{path}: {operator} is not supported: node '{nodes[0]}'{more} ({why}); {hint}")
+        label = f"'{nodes[0]}'{and_more(nodes)}"
+        finding.errors.append(f"{path}: {operator} is not supported: node {label} ({why}); {hint}")
 
 
 def _preflight_torchscript(path: Path, finding: Finding) -> None:

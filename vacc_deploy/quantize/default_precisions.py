@@ -74,9 +74,11 @@ def _delicate(layer: Layer, pictures: frozenset[str], gates: frozenset[str]) -> 
     """Why a layer with few multiply-accumulates stays in fp16; empty if it may run in int8."""
     if layer.name in gates:
         return "makes a gate"
-    if pictures and layer.op_type == "Add" and len(layer.inputs) == 2 and layer.output not in pictures:
+    if not pictures:
+        return ""
+    if layer.op_type == "Add" and len(layer.inputs) == 2 and layer.output not in pictures:
         return "adds two tensors"
-    if layer.kind != "mac" or not pictures:
+    if layer.kind != "mac":
         return ""
     if pictures & {*layer.inputs}:
         return "reads the picture"

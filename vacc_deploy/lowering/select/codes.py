@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from vacc_deploy.lowering.graph import Operand
 from vacc_deploy.lowering.view import GraphView
+from vacc_deploy.runtime.reference.fixed_point import quantize
 from vacc_deploy.runtime.reference.qdq_groups import Group, codes_of
 
 Array = npt.NDArray[Any]
@@ -63,6 +64,6 @@ def code_range(low: float, high: float, codes: Operand) -> tuple[int, int]:
     """The stored codes of reals between two bounds, which themselves are stored as floats first."""
     quantization = codes.value.quantization
     assert quantization is not None
-    ends = np.array([low, high], codes.value.float_type).astype(np.float32) / quantization.scale
-    lowest, highest = np.clip(np.rint(ends) + quantization.zero_point, 0, 255)
+    ends = np.array([low, high], codes.value.float_type)
+    lowest, highest = quantize(ends, quantization.scale, quantization.zero_point, np.uint8)
     return int(lowest), int(highest)

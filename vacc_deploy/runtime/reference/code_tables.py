@@ -24,18 +24,7 @@ def unary_table(node: ir.Node, x: Codes, y: Codes) -> Array:
         functions = [table.leaky_relu(float(s)) for s in np.asarray(slopes).reshape(-1)]
     else:
         functions = [_unary(node)]
-    tables = [
-        table.build_table(
-            function,
-            scale=float(x.scale),
-            zero_point=x.zero_point,
-            dtype=x.dtype,
-            output_scale=float(y.scale),
-            output_zero_point=y.zero_point,
-            output_dtype=y.dtype,
-        )
-        for function in functions
-    ]
+    tables = [_table(function, x, y) for function in functions]
     return tables[0] if len(tables) == 1 else np.stack(tables)
 
 
@@ -56,7 +45,12 @@ def change_of_scale(x: Codes, y: Codes) -> Array | None:
     """The requantisation table from `x` to `y`, none where they are the same."""
     if (float(x.scale), x.zero_point, x.dtype) == (float(y.scale), y.zero_point, y.dtype):
         return None
-    return table.requantize_table(
+    return _table(table.identity, x, y)
+
+
+def _table(function: table.Function, x: Codes, y: Codes) -> Array:
+    return table.build_table(
+        function,
         scale=float(x.scale),
         zero_point=x.zero_point,
         dtype=x.dtype,
